@@ -1,0 +1,1 @@
+"""The shared HDF5 store of features: schema, fingerprints, writing, reading."""

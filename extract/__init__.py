@@ -1,0 +1,1 @@
+"""From media and transcripts to cached features of frozen encoders."""

@@ -1,0 +1,1 @@
+"""From cached features to a trained model: heads, gate, fusion, metrics."""
