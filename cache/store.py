@@ -1,0 +1,248 @@
+"""The cache as a whole: data sets, their labels and feature sets, and clips put together from them."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from sadgr.cache.errors import NotACacheError, SelectionError
+from sadgr.cache.feature_set import FeatureSet, feature_sets
+from sadgr.cache.ids import escape, unescape
+from sadgr.cache.labels import LABELS_FILE, read_labels
+from sadgr.cache.publish import replace, writable
+from sadgr.cache.schema import FORMAT_VERSION, Array
+
+CACHE_FILE = "sadgr-cache.json"
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class WordTimes:
+    """Words of a clip: `text` (N,) str, `start` and `end` (N,) seconds, `score` (N,), `flag` (N,), 1 = interpolated."""
+
+    text: Array
+    start: Array
+    end: Array
+    score: Array
+    flag: Array
+
+
+@dataclass(frozen=True)
+class ClipFeatures:
+    """Features of one clip, float32; None where the clip lacks the modality or its extraction failed.
+
+    Attributes:
+        clip_id: the clip.
+        text_words: (N, Dt), one row a word of the transcript.
+        text_mean: (Dt,), over all tokens.
+        audio_words: (N, Da), on the same word axis.
+        audio_mean: (Da,), over all audio frames.
+        audio_mean_words: (Da,), over the audio frames inside words; None where there is no word.
+        video_frames: (Lv, Dv).
+        video_seconds: (Lv,) float64, time of each video frame from the clip's start.
+    """
+
+    clip_id: str
+    text_words: Floats | None = None
+    text_mean: Floats | None = None
+    audio_words: Floats | None = None
+    audio_mean: Floats | None = None
+    audio_mean_words: Floats | None = None
+    video_frames: Floats | None = None
+    video_seconds: npt.NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The feature sets that a reader works with; None where the data set has none of that modality."""
+
+    text: FeatureSet | None
+    audio: FeatureSet | None
+    video: FeatureSet | None
+
+
+class Dataset:
+    """One data set of a cache.
+
+    Args:
+        path: its folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """The data set's name."""
+        return unescape(self.path.name)
+
+    def labels(self) -> pd.DataFrame:
+        """Return `labels.csv`, indexed by clip id; `mode` is the split."""
+        return read_labels(self.path)
+
+    def feature_sets(self, modality: str | None = None) -> list[FeatureSet]:
+        """Return the feature sets, all or those of one modality, sorted by name."""
+        return [found for found in feature_sets(self.path) if modality in (None, found.modality)]
+
+    def feature_set(self, modality: str, name: str | None = None) -> FeatureSet | None:
+        """Return the named feature set, or the only one of a modality, or None where there is none.
+
+        Raises:
+            SelectionError: the name fits none or several, or several stand there and none was named.
+        """
+        candidates = self.feature_sets(modality)
+        found = [one for one in candidates if name is None or name in (one.name, one.fingerprint[: len(name)])]
+        listed = "".join(f"\n  {one.name}" for one in candidates) or " none"
+        if len(found) > 1:
+            raise SelectionError(f"{self.name} has several {modality} feature sets; name one of them:{listed}")
+        if not found and name is not None:
+            raise SelectionError(f"{self.name} has no {modality} feature set {name!r}; it has:{listed}")
+        return found[0] if found else None
+
+    def select(self, text: str | None = None, audio: str | None = None, video: str | None = None) -> Selection:
+        """Choose a feature set of each modality, by name where several stand there.
+
+        Raises:
+            SelectionError: see `feature_set`; or the data set holds no features at all.
+        """
+        names = {"text": text, "audio": audio, "video": video}
+        selection = Selection(**{modality: self.feature_set(modality, name) for modality, name in names.items()})
+        if selection == Selection(None, None, None):
+            raise SelectionError(f"{self.name} holds no features yet; run sadgr-extract first")
+        return selection
+
+    def clips(self, ids: Iterable[str], selection: Selection) -> Iterator[ClipFeatures]:
+        """Give the features of each clip, in the order of `ids`; shards are opened one at a time.
+
+        Args:
+            ids: clip ids.
+            selection: as `select` gives.
+        """
+        for clip_id in ids:
+            text, audio, video = (_arrays(one, clip_id) for one in (selection.text, selection.audio, selection.video))
+            seconds = video.get("seconds")
+            yield ClipFeatures(
+                clip_id=clip_id,
+                text_words=_floats(text, "words"),
+                text_mean=_floats(text, "mean"),
+                audio_words=_floats(audio, "words"),
+                audio_mean=_floats(audio, "mean"),
+                audio_mean_words=_floats(audio, "mean_words"),
+                video_frames=_floats(video, "frames"),
+                video_seconds=None if seconds is None else seconds.astype(np.float64),
+            )
+
+    def means(self, selection: Selection, audio: str = "mean") -> tuple[list[str], Floats, Floats]:
+        """Return the pooled text and audio vectors of all clips that have both.
+
+        Args:
+            selection: as `select` gives.
+            audio: `mean` (over all audio frames) or `mean_words` (over those inside words).
+
+        Returns:
+            Ids (n,) sorted, text (n, Dt) and audio (n, Da), float32.
+        """
+        if selection.text is None or selection.audio is None:
+            raise SelectionError(f"{self.name} lacks text or audio features; both are needed")
+        text_ids, text = selection.text.vectors("mean")
+        audio_ids, sound = selection.audio.vectors(audio)
+        both = np.intersect1d(np.array(text_ids), np.array(audio_ids))
+        rows = (np.searchsorted(np.array(one), both) for one in (text_ids, audio_ids))
+        return both.tolist(), text[next(rows)], sound[next(rows)]
+
+    def word_times(self, clip_id: str, feature_set: FeatureSet) -> WordTimes | None:
+        """Return a clip's words and times, or None where it has no transcript or no audio."""
+        arrays = feature_set.read(clip_id)
+        return None if arrays is None else WordTimes(**arrays)
+
+
+class FeatureCache:
+    """A cache's folder, opened for reading.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        NotACacheError: no such folder, no cache, or of a format that this version cannot read.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        try:
+            content = json.loads((self.path / CACHE_FILE).read_text(encoding="utf-8"))
+            version = int(content["version"])
+        except FileNotFoundError as error:
+            raise NotACacheError(f"{self.path} is no cache: it has no {CACHE_FILE}; sadgr-extract makes one") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise NotACacheError(f"{self.path / CACHE_FILE} cannot be read: {error}") from error
+        if version != FORMAT_VERSION:
+            raise NotACacheError(f"{self.path} has format {version}; this version of SADGR reads {FORMAT_VERSION}")
+
+    @classmethod
+    def create(cls, path: Path | str) -> "FeatureCache":
+        """Open the cache at this path, making it where nothing stands yet.
+
+        Raises:
+            NotACacheError: the folder holds other things.
+            NotWritableError: it cannot be made.
+        """
+        folder = Path(path)
+        if not (folder / CACHE_FILE).exists():
+            with writable(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                strangers = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+            if strangers:
+                raise NotACacheError(f"{folder} is no cache and not empty ({strangers[0]}, ...); name another folder")
+            replace(folder / CACHE_FILE, json.dumps({"format": "sadgr", "version": FORMAT_VERSION}).encode() + b"\n")
+        return cls(folder)
+
+    def datasets(self) -> list[Dataset]:
+        """Return the data sets, sorted by name."""
+        folders = {file.parent for file in self.path.glob(f"*/{LABELS_FILE}")}
+        return [Dataset(folder) for folder in sorted(folders)]
+
+    def __getitem__(self, name: str) -> Dataset:
+        """Return a data set by name.
+
+        Raises:
+            SelectionError: there is none of this name.
+        """
+        found = [dataset for dataset in self.datasets() if dataset.name == name]
+        if not found:
+            known = ", ".join(dataset.name for dataset in self.datasets()) or "none yet"
+            raise SelectionError(f"{self.path} has no data set {name!r}; it has: {known}")
+        return found[0]
+
+    def dataset(self, name: str | None = None) -> Dataset:
+        """Return the named data set, or the only one.
+
+        Raises:
+            SelectionError: none was named and there is not exactly one.
+        """
+        if name is not None:
+            return self[name]
+        names = [dataset.name for dataset in self.datasets()]
+        if len(names) != 1:
+            raise SelectionError(f"{self.path} has {len(names)} data sets; name one: {', '.join(names) or 'none yet'}")
+        return self[names[0]]
+
+    def create_dataset(self, name: str) -> Dataset:
+        """Return a data set by name, making its folder."""
+        folder = self.path / escape(name)
+        with writable(folder):
+            folder.mkdir(exist_ok=True)
+        return Dataset(folder)
+
+
+def _arrays(feature_set: FeatureSet | None, clip_id: str) -> dict[str, Array]:
+    if feature_set is None or clip_id not in feature_set.known_entries():
+        return {}
+    return feature_set.read(clip_id) or {}
+
+
+def _floats(arrays: dict[str, Array], name: str) -> Floats | None:
+    return arrays[name].astype(np.float32) if name in arrays else None
