@@ -1,0 +1,90 @@
+"""Files that training writes: safetensors and JSON, each replaced as a whole or not at all, never a pickle."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from sadgr.train.errors import TrainError
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Replace a file so that a reader, or a crash, meets the old content or the new, never a part."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)  # mkstemp's own 0600 would hide results from the group
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write JSON that people can read; NaN is refused."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        TrainError: No such file, or not a JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise TrainError(f"{path} is missing: give the folder that sadgr-train wrote") from error
+    except (OSError, ValueError) as error:
+        raise TrainError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise TrainError(f"{path} holds a {type(value).__name__}, expected a JSON object")
+    return value
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors, and text metadata in the same file so that both are always of one moment."""
+    held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, safetensors.torch.save(held, dict(metadata or {})))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read tensors and metadata.
+
+    Raises:
+        TrainError: No such file, or not a whole safetensors file.
+    """
+    if not path.exists():
+        raise TrainError(f"{path} is missing: give the folder that sadgr-train wrote")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise TrainError(f"{path} is no whole safetensors file: {error}") from error
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Say in words where two JSON objects differ, such as `settings.seed: 1111, now 1112`."""
+    found: list[str] = []
+    for key in [*before, *(key for key in now if key not in before)]:
+        old, new, name = before.get(key), now.get(key), f"{prefix}{key}"
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += differences(old, new, f"{name}.")
+        elif old != new:
+            found.append(f"{name}: {_shown(old)}, now {_shown(new)}")
+    return found
+
+
+def _shown(value: Any) -> str:
+    """One short line for a value; a nested one is cut."""
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,165 @@
+"""STA-CA: text-audio contrastive pretraining of the projection heads on mean vectors (METHOD.md section 2)."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sadgr.train.checkpoint import read_json, read_tensors, write_json
+from sadgr.train.config import PretrainConfig
+from sadgr.train.errors import TrainError
+from sadgr.train.heads import ProjectionHeads
+from sadgr.train.loop import Log, Loop, Row, adamw, batches, seed_epoch
+from sadgr.train.losses import info_nce
+from sadgr.train.retrieval import retrieval_metrics
+from sadgr.train.rundir import claim
+
+HEADS_FILE = "heads.safetensors"
+PLAN_FILE = "heads.json"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Mean vectors of P clips: text (P, Dt) and audio (P, Da), float32, row for row of one clip."""
+
+    text: Tensor
+    audio: Tensor
+
+    def __len__(self) -> int:
+        """P."""
+        return len(self.text)
+
+    def __getitem__(self, rows: Tensor) -> "Pairs":
+        """Choose rows by index or mask."""
+        return Pairs(self.text[rows], self.audio[rows])
+
+
+def pretrain(
+    train: Pairs,
+    held_out: Pairs,
+    config: PretrainConfig,
+    source: Mapping[str, Any],
+    folder: Path,
+    should_stop: Callable[[], bool],
+    log: Log,
+) -> dict[str, Any]:
+    """Train heads and temperature, and keep those of the epoch with the lowest held-out loss.
+
+    Args:
+        train: Pairs to learn from.
+        held_out: Pairs that only choose the epoch and measure.
+        config: Settings.
+        source: What the pairs are (data set, feature sets), JSON-able; kept beside the heads.
+        folder: Where heads.safetensors and heads.json go; one that was interrupted is continued.
+        should_stop: Asked after each epoch.
+        log: Takes progress lines.
+
+    Returns:
+        `before` and `after`: loss, retrieval and modality gap of the held-out pairs; numbers of pairs and epochs.
+
+    Raises:
+        TrainError: Too few pairs, or a folder of another training.
+        Interrupted: `should_stop` said so.
+    """
+    for pairs, name in ((train, "train"), (held_out, "held-out")):
+        if len(pairs) < 2:
+            raise TrainError(f"{len(pairs)} {name} clips have both text and audio means; contrast needs at least 2")
+    plan = {"settings": asdict(config), **source}
+    claim(folder / PLAN_FILE, plan)
+    with torch.random.fork_rng(devices=[]):
+        seed_epoch(config.seed, 0)
+        heads = ProjectionHeads(train.text.shape[1], train.audio.shape[1], config.d_shared).to(train.text.device)
+        before = measure(heads, held_out, config.batch_size)
+        optimizer = adamw(heads, config.learning_rate, config.weight_decay)
+        loop = Loop(folder, HEADS_FILE, config.epochs, config.patience, _describe, should_stop, log)
+        progress = loop.run(heads, optimizer, lambda n: _epoch(n, heads, optimizer, train, held_out, config))
+    metrics = {
+        "before": before,
+        "after": measure(heads, held_out, config.batch_size),
+        "n_train": len(train),
+        "n_held_out": len(held_out),
+        "epochs": progress.epoch,
+        "best_epoch": progress.best_epoch,
+        "temperature": 1 / float(heads.logit_scale()),
+        "history": list(progress.history),
+    }
+    write_json(folder / PLAN_FILE, {**read_json(folder / PLAN_FILE), "metrics": metrics})
+    return metrics
+
+
+def learning_rate_factor(step: int, n_steps: int, warmup_fraction: float) -> float:
+    """Linear rise over the first steps, then half a cosine towards 0. Steps count from 0."""
+    n_warmup = math.ceil(warmup_fraction * n_steps)
+    if step < n_warmup:
+        return (step + 1) / n_warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - n_warmup) / (n_steps - n_warmup)))
+
+
+@torch.no_grad()
+def measure(heads: ProjectionHeads, pairs: Pairs, batch_size: int) -> dict[str, float]:
+    """Loss in batches of the training's size (InfoNCE grows with the batch), retrieval and modality gap."""
+    return {"loss": _loss(heads, pairs, batch_size), **retrieval_metrics(*heads(pairs.text, pairs.audio))}
+
+
+@torch.no_grad()
+def _loss(heads: ProjectionHeads, pairs: Pairs, batch_size: int) -> float:
+    """Mean InfoNCE over batches, the same ones whenever it is asked."""
+    total = 0.0
+    for rows in batches(len(pairs), batch_size, torch.Generator().manual_seed(0)):
+        part = pairs[rows]
+        total += float(info_nce(*heads(part.text, part.audio), heads.logit_scale())) * len(part)
+    return total / len(pairs)
+
+
+def _epoch(
+    number: int,
+    heads: ProjectionHeads,
+    optimizer: torch.optim.Optimizer,
+    train: Pairs,
+    held_out: Pairs,
+    config: PretrainConfig,
+) -> Row:
+    parts = batches(len(train), config.batch_size, seed_epoch(config.seed, number))
+    total = 0.0
+    for index, rows in enumerate(parts):
+        step = (number - 1) * len(parts) + index
+        factor = learning_rate_factor(step, config.epochs * len(parts), config.warmup_fraction)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * factor
+        part = train[rows]
+        loss = info_nce(*heads(part.text, part.audio), heads.logit_scale())
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        heads.limit_scale()
+        total += float(loss) * len(part)
+    score = _loss(heads, held_out, config.batch_size)
+    return {"train_loss": total / len(train), "score": score, "temperature": 1 / float(heads.logit_scale())}
+
+
+def _describe(row: Row) -> str:
+    return f"loss {row['train_loss']:.4f}, held-out loss {row['score']:.4f}, temperature {row['temperature']:.4f}"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Finished heads: their tensors, and the JSON that tells what they are."""
+
+    tensors: Mapping[str, Tensor]
+    plan: Mapping[str, Any]
+
+
+def load_heads(folder: Path) -> Pretrained:
+    """Read finished heads.
+
+    Raises:
+        TrainError: No heads there, or their pretraining was interrupted.
+    """
+    plan = read_json(folder / PLAN_FILE)
+    if "metrics" not in plan:
+        raise TrainError(f"{folder}: pretraining is unfinished; start the same sadgr-train pretrain again first")
+    return Pretrained(read_tensors(folder / HEADS_FILE)[0], plan)
