@@ -143,8 +143,8 @@ class FeatureSet:
             shard = self._shard(shard_name)
             if shard.has_table(name):
                 table = shard.table(name)[[row for _, row in rows]].astype(np.float32)
-                held = ~np.isnan(table).any(axis=1)
-                ids += [clip_id for (clip_id, _), kept in zip(rows, held.tolist(), strict=True) if kept]
+                held: Array = ~np.isnan(table).any(axis=1)
+                ids += [clip_id for (clip_id, _), kept in zip(rows, held, strict=True) if kept]
                 parts.append(table[held])
         if not ids:
             raise SelectionError(f"{self.name} holds no {name!r} vectors")

@@ -1,0 +1,114 @@
+"""`sadgr-cache`: look into a cache."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sadgr.cache.console import EXIT_CLIPS_FAILED, friendly
+from sadgr.cache.errors import CacheError
+
+_CACHE = click.argument("cache", type=click.Path(path_type=Path, file_okay=False, exists=True))
+_DATASET = click.option("--dataset", metavar="NAME", help="Data set; needed only where the cache has several.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="sadgr")
+def main() -> None:
+    """Look into a cache of features."""
+
+
+@main.command()
+@_CACHE
+@click.option("--clips", is_flag=True, help="List the clips' ids as well.")
+@friendly(CacheError)
+def ls(cache: Path, clips: bool) -> None:
+    """List data sets and feature sets."""
+    from sadgr.cache.store import FeatureCache
+
+    for data in FeatureCache(cache).datasets():
+        click.echo(data.name)
+        for one in data.feature_sets():
+            click.echo(f"  {one.name}  {len(one.entries())} clips")
+        for clip_id in data.labels().index if clips else ():
+            click.echo(f"    {clip_id}")
+
+
+@main.command()
+@_CACHE
+@_JSON
+@friendly(CacheError)
+def info(cache: Path, as_json: bool) -> None:
+    """Tell how much a cache holds: clips, splits, hours, bytes, and what each feature set was made with."""
+    from sadgr.cache.store import FeatureCache
+    from sadgr.cache.summary import describe_dataset
+
+    found = [describe_dataset(data) for data in FeatureCache(cache).datasets()]
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for data in found:
+        splits = ", ".join(f"{count} {split or 'without split'}" for split, count in data["splits"].items() if count)
+        click.echo(f"{data['name']}: {data['clips']} clips ({splits}), {data['speech_hours']:.3f} h up to last words")
+        for one in data["feature_sets"]:
+            absent = f", {one['absent']} absent" if one["absent"] else ""
+            click.echo(f"  {one['name']}")
+            click.echo(f"    {one['clips']} clips{absent}; {one['shards']} shards, {one['bytes'] / 1e6:.2f} MB")
+            for key, value in one["about"].items():
+                click.echo(f"    {key}: {value}")
+            for shard, reason in one["invalid_shards"].items():
+                click.echo(f"    not read: {shard}: {reason}", err=True)
+
+
+@main.command()
+@_CACHE
+@click.argument("clip")
+@_DATASET
+@_JSON
+@friendly(CacheError)
+def show(cache: Path, clip: str, dataset: str | None, as_json: bool) -> None:
+    """Show one clip: labels, words with their times, shapes and ranges of its features."""
+    from sadgr.cache.store import FeatureCache
+    from sadgr.cache.summary import describe_clip
+
+    found = describe_clip(FeatureCache(cache).dataset(dataset), clip)
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{found['id']} ({found['dataset']})")
+    for key, value in found["labels"].items():
+        click.echo(f"  {key}: {value}")
+    for name, about in found["feature_sets"].items():
+        click.echo(f"  {name}" + ("" if about["present"] else "  absent"))
+        for word in about.get("words", ()):
+            mark = " (interpolated)" if word["flag"] else ""
+            click.echo(f"    {word['start']:8.3f} {word['end']:8.3f}  {word['score']:.2f}  {word['text']}{mark}")
+        for array, statistics in about.get("arrays", {}).items():
+            click.echo(f"    {array}: {_in_words(statistics)}")
+
+
+@main.command()
+@_CACHE
+@friendly(CacheError)
+def verify(cache: Path) -> None:
+    """Read every shard whole and hold it against its SHA-256."""
+    from sadgr.cache.store import FeatureCache
+    from sadgr.cache.summary import verify as verified
+
+    checked = list(verified(FeatureCache(cache)))
+    faults = [(shard, fault) for shard, fault in checked if fault]
+    for shard, fault in faults:
+        click.echo(f"{shard}: {fault}")
+    click.echo(f"{len(checked)} shards read, {len(faults)} faulty")
+    if faults:
+        raise SystemExit(EXIT_CLIPS_FAILED)
+
+
+def _in_words(statistics: dict[str, Any]) -> str:
+    shape = " x ".join(str(length) for length in statistics["shape"])
+    if "rms" not in statistics:
+        return f"{shape} {statistics['dtype']}"
+    low, high, rms = statistics["min"], statistics["max"], statistics["rms"]
+    return f"{shape} {statistics['dtype']}, {low:.4g} to {high:.4g}, rms {rms:.4g}"
