@@ -1,0 +1,140 @@
+"""Mono 16 kHz audio out of any media file, whole or a span of it."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from sadgr.extract.media.completeness import check_complete
+from sadgr.extract.media.container import audio_stream, open_media, origin_seconds, time_base_seconds
+from sadgr.extract.media.errors import MediaError
+from sadgr.extract.media.span import Span
+from sadgr.extract.media.waveform import SAMPLE_SCALES, gapless, grid_step, mono_samples, resampled
+
+SAMPLE_RATE_HZ = 16_000
+AUDIO_POLICY: dict[str, str | int] = {
+    "version": 1,
+    "decoder": "pyav",
+    "channels": "mean",
+    "resampler": "swresample",
+    "sample_rate_hz": SAMPLE_RATE_HZ,
+    "origin": "earliest chosen stream, not before time stamp 0",
+}
+
+DECODER_WARM_UP_SECONDS = Fraction(1, 2)
+"""Codecs need what went before: overlapping windows, MP3's bit reservoir, Opus's pre-roll of 80 ms."""
+RESAMPLER_WARM_UP_SECONDS = Fraction(1, 4)
+"""The resampler's filter is some 2 ms long; at its edges it sees a mirrored signal."""
+
+
+def read_audio(path: Path, start_seconds: float | None = None, end_seconds: float | None = None) -> NDArray[np.float32]:
+    """Decode the best audio stream of a file to mono at 16 kHz.
+
+    Sample k of the whole lies at k / 16000 s from the recording's origin (see `container`): sound that starts late is
+    preceded by silence. A span is the slice of the whole that starts at sample round(start * 16000) and holds
+    round((end - start) * 16000) samples, fewer where it runs over the end by less than the tolerance.
+
+    Args:
+        path: a media file.
+        start_seconds: start of the span, from the origin; None for the beginning.
+        end_seconds: end of the span (exclusive); None for the end of the stream.
+
+    Returns:
+        (n,) float32, full scale = 1.
+
+    Raises:
+        ValueError: for an empty span, or one that is not finite.
+        StreamAbsent: when the file has no audio stream.
+        MediaError: when the file is unreadable, damaged or truncated, or ends before the span does.
+    """
+    span = Span.of(start_seconds, end_seconds)
+    with open_media(path) as container:
+        stream = audio_stream(container, path)
+        try:
+            return _read_span(path, container, stream, span)
+        except av.FFmpegError:  # partly ValueErrors by birth; open_media names them
+            raise
+        except ValueError as error:
+            raise MediaError(f"{path}: the audio stream is damaged: {error}; fetch it again") from error
+
+
+def _read_span(path: Path, container: InputContainer, stream: AudioStream, span: Span) -> NDArray[np.float32]:
+    rate_hz = stream.codec_context.sample_rate
+    first = round(span.start_seconds * SAMPLE_RATE_HZ)
+    end = span.end_seconds
+    count = None if end is None else round((end - span.start_seconds) * SAMPLE_RATE_HZ)
+    begin, blocks = _blocks_before(container, stream, Fraction(first, SAMPLE_RATE_HZ))
+    skip = first - begin * SAMPLE_RATE_HZ // rate_hz  # begin lies on the grid of 16 kHz: the division is exact
+    wanted = None if count is None else skip + count
+    track = resampled(gapless(blocks, begin, rate_hz), rate_hz, SAMPLE_RATE_HZ)
+    samples = _take(track, wanted)
+    if wanted is None or len(samples) < wanted:
+        reached = Fraction(begin, rate_hz) + Fraction(len(samples), SAMPLE_RATE_HZ)
+        if len(samples) == 0:
+            raise MediaError(f"{path}: the audio stream holds no samples; fetch the file again")
+        check_complete(path, container, stream, reached)
+        span.check_within(float(reached), f"{path} (audio)")
+    return samples[skip:wanted]
+
+
+def _take(pieces: Iterator[NDArray[np.float32]], count: int | None) -> NDArray[np.float32]:
+    """Return the first `count` samples of a track, or all of it; no more of it is decoded than needed."""
+    taken: list[NDArray[np.float32]] = []
+    total = 0
+    for piece in pieces:
+        taken.append(piece)
+        total += len(piece)
+        if count is not None and total >= count:
+            break
+    return np.concatenate(taken)[:count] if taken else np.zeros(0, np.float32)
+
+
+def _blocks_before(
+    container: InputContainer, stream: AudioStream, start_seconds: Fraction
+) -> tuple[int, Iterator[tuple[int, NDArray[np.float32]]]]:
+    """Return decoded blocks that begin early enough for a span, and the sample index to take them from."""
+    rate_hz = stream.codec_context.sample_rate
+    origin = origin_seconds(container)
+    step = grid_step(rate_hz, SAMPLE_RATE_HZ)
+    begin = int((start_seconds - RESAMPLER_WARM_UP_SECONDS) * rate_hz) // step * step
+    # Matroska's milliseconds are too coarse to place a sample after a seek; there everything before is decoded too.
+    if begin <= 0 or time_base_seconds(stream) > Fraction(1, rate_hz):
+        return 0, _blocks(container, stream, origin)
+    target = Fraction(begin, rate_hz) - DECODER_WARM_UP_SECONDS + origin
+    container.seek(max(0, int(target / time_base_seconds(stream))), stream=stream)
+    blocks = _blocks(container, stream, origin)
+    head = next(blocks, None)
+    if head is not None and head[0] <= begin:
+        return begin, chain([head], blocks)
+    container.seek(stream.start_time or 0, stream=stream)
+    return 0, _blocks(container, stream, origin)
+
+
+def _blocks(
+    container: InputContainer, stream: AudioStream, origin: Fraction
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Decode a stream to pairs (index of the first sample at the stream's own rate, mono samples (n,))."""
+    rate_hz = stream.codec_context.sample_rate
+    index = 0
+    for frame in container.decode(stream):
+        if frame.sample_rate != rate_hz:
+            raise ValueError(f"its sample rate changes from {rate_hz} to {frame.sample_rate} Hz")
+        if frame.pts is not None and frame.time_base is not None:
+            index = round((frame.pts * frame.time_base - origin) * rate_hz)
+        samples = _mono(frame)
+        yield index, samples
+        index += len(samples)
+
+
+def _mono(frame: AudioFrame) -> NDArray[np.float32]:
+    name = frame.format.name
+    if name.removesuffix("p") not in SAMPLE_SCALES:
+        raise ValueError(f"its samples are of format {name}; expected one of {', '.join(SAMPLE_SCALES)}")
+    return mono_samples(frame.to_ndarray(), name, len(frame.layout.channels))
