@@ -143,7 +143,7 @@ class FeatureSet:
             shard = self._shard(shard_name)
             if shard.has_table(name):
                 table = shard.table(name)[[row for _, row in rows]].astype(np.float32)
-                held: Array = ~np.isnan(table).any(axis=1)
+                held: Array = np.isfinite(table[:, 0])
                 ids += [clip_id for (clip_id, _), kept in zip(rows, held, strict=True) if kept]
                 parts.append(table[held])
         if not ids:

@@ -1,0 +1,95 @@
+"""What every frozen encoder is: weights loaded whole, evaluated without gradients, clip by clip prepared."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from sadgr.extract.checkpoint import Checkpoint
+from sadgr.extract.errors import ModelUnavailableError
+
+Raw = TypeVar("Raw", contravariant=True)
+Prepared = TypeVar("Prepared")
+Features = TypeVar("Features", covariant=True)
+
+# Layers that the features do not pass through, so that a checkpoint may lack them.
+_UNUSED_LAYERS = ("pooler.", "masked_spec_embed", "encoder.masked_spec_embed", "mask_token", "embeddings.mask_token")
+
+
+class Encoder(Protocol[Raw, Prepared, Features]):
+    """A frozen encoder of one modality.
+
+    `prepare` works on one clip, needs no device and says what is wrong with that clip; `encode` works on many. A clip's
+    features do not depend on what else is in the batch, beyond rounding.
+    """
+
+    @property
+    def width(self) -> int:
+        """D, the width of a feature vector."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What decides the features: hashes, layer, windowing, compute type. Part of the fingerprint."""
+        ...
+
+    def prepare(self, raw: Raw) -> Prepared:
+        """Turn one clip's input into tensors.
+
+        Raises:
+            ClipError: this clip cannot be encoded.
+        """
+        ...
+
+    def encode(self, batch: Sequence[Prepared]) -> list[Features]:
+        """Return the features of each clip of the batch."""
+        ...
+
+
+def load_model(checkpoint: Checkpoint, device: torch.device) -> torch.nn.Module:
+    """Load a checkpoint through transformers' AutoModel: float32, frozen, evaluating.
+
+    Raises:
+        ModelUnavailableError: it cannot be loaded, or lacks weights that the features depend on.
+    """
+    from transformers import AutoModel, logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # what is missing is judged here, instead of scrolling by
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            model, report = AutoModel.from_pretrained(
+                checkpoint.folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelUnavailableError(f"{checkpoint.folder} cannot be loaded as a model: {error}") from error
+    finally:
+        logging.set_verbosity(verbosity)
+    lacking = sorted(key for key in report["missing_keys"] if not key.startswith(_UNUSED_LAYERS))
+    lacking += sorted(str(key) for key in report["mismatched_keys"])
+    if lacking:
+        raise ModelUnavailableError(
+            f"{checkpoint.folder} lacks weights of {len(lacking)} layers ({lacking[0]}, ...); its features would be random"
+        )
+    # A GPU would otherwise round convolutions to 10 bits of mantissa.
+    torch.backends.cudnn.allow_tf32 = False
+    frozen: torch.nn.Module = model.eval().requires_grad_(False).to(device)
+    return frozen
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of this name; `auto` is the GPU where there is one.
+
+    Raises:
+        ModelUnavailableError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelUnavailableError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return device

@@ -1,0 +1,17 @@
+"""What can go wrong in extraction."""
+
+
+class ExtractError(Exception):
+    """Base of every error of this package; its message is meant for the person at the terminal."""
+
+
+class SourceError(ExtractError):
+    """The source is missing, of no known layout, or its tables contradict themselves."""
+
+
+class ModelUnavailableError(ExtractError):
+    """A checkpoint is neither a local folder nor reachable, or is not what the modality needs."""
+
+
+class ClipError(ExtractError):
+    """One clip cannot be encoded; the others go on."""
