@@ -11,10 +11,10 @@ import torch
 
 from sadgr.align.pooling import FrameGrid
 from sadgr.extract.checkpoint import Checkpoint
-from sadgr.extract.encoder import Encoder, load_model
-from sadgr.extract.errors import ClipError, ModelUnavailableError
+from sadgr.extract.encoder import Encoder, encoder_settings, load_model
+from sadgr.extract.errors import ClipError, ExtractError, ModelUnavailableError
+from sadgr.extract.media.audio import AUDIO_POLICY, SAMPLE_RATE_HZ
 
-SAMPLE_RATE_HZ = 16000
 Waveform = npt.NDArray[np.float32]
 
 
@@ -58,13 +58,6 @@ class WaveformEncoder:
         config = self._model.config
         self._kernels, self._strides = list(config.conv_kernel), list(config.conv_stride)
         self.width: int = config.hidden_size
-        self.settings: dict[str, Any] = {
-            **checkpoint.identity(),
-            "layer": "last",
-            "windowing": None,
-            "normalise": self._normalise,
-            "compute_dtype": "float32",
-        }
 
     def grid(self, samples: int) -> FrameGrid:
         """Return the frame grid of a clip: hop and first centre follow from kernels and strides.
@@ -107,6 +100,15 @@ class WaveformEncoder:
         return features
 
 
+def audio_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what decides the features of an audio checkpoint, its windowing included."""
+    if checkpoint.config().get("model_type") == "whisper":
+        from sadgr.extract.whisper import WINDOWING
+
+        return encoder_settings(checkpoint, windowing=WINDOWING, decoder=AUDIO_POLICY)
+    return encoder_settings(checkpoint, windowing=None, decoder=AUDIO_POLICY)
+
+
 def load_audio_encoder(checkpoint: Checkpoint, device: torch.device) -> AudioEncoder:
     """Return the encoder for a checkpoint's family.
 
@@ -126,9 +128,15 @@ def load_audio_encoder(checkpoint: Checkpoint, device: torch.device) -> AudioEnc
 
 
 def checked(hidden: torch.Tensor, grid: FrameGrid) -> AudioFeatures:
-    """Hold the model's frame count against its grid: a difference would shift every word."""
+    """Hold the model's frame count against its grid: a difference would shift every word.
+
+    Raises:
+        ExtractError: they differ, so this checkpoint's grid is not what its config says.
+    """
     if hidden.shape[0] != grid.count:
-        raise ClipError(f"the model gave {hidden.shape[0]} frames where its grid has {grid.count}; the grid is wrong")
+        raise ExtractError(
+            f"the model gave {hidden.shape[0]} frames where its grid has {grid.count}; the grid is wrong"
+        )
     return AudioFeatures(hidden.numpy(), grid)
 
 

@@ -1,7 +1,7 @@
 """What every frozen encoder is: weights loaded whole, evaluated without gradients, clip by clip prepared."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -29,11 +29,6 @@ class Encoder(Protocol[Raw, Prepared, Features]):
         """D, the width of a feature vector."""
         ...
 
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """What decides the features: hashes, layer, windowing, compute type. Part of the fingerprint."""
-        ...
-
     def prepare(self, raw: Raw) -> Prepared:
         """Turn one clip's input into tensors.
 
@@ -45,6 +40,16 @@ class Encoder(Protocol[Raw, Prepared, Features]):
     def encode(self, batch: Sequence[Prepared]) -> list[Features]:
         """Return the features of each clip of the batch."""
         ...
+
+
+def encoder_settings(checkpoint: Checkpoint, **more: Any) -> dict[str, Any]:
+    """Return what decides an encoder's features, its part of the fingerprint; known before any weight is loaded.
+
+    Args:
+        checkpoint: its files are hashed.
+        more: what the modality adds, such as windowing.
+    """
+    return {**checkpoint.identity(), "layer": "last", "compute_dtype": "float32", **more}
 
 
 def load_model(checkpoint: Checkpoint, device: torch.device) -> torch.nn.Module:

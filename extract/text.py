@@ -59,12 +59,6 @@ class TextEncoder:
             )
         self._longest = _longest_input(self._model.config, self._tokenizer)
         self.width: int = self._model.config.hidden_size
-        self.settings: dict[str, Any] = {
-            **checkpoint.identity(),
-            "layer": "last",
-            "windowing": None,
-            "compute_dtype": "float32",
-        }
 
     def prepare(self, raw: Sequence[str]) -> TextInput:
         """Cut a transcript's words into wordpieces.

@@ -1,7 +1,6 @@
 """Video features: [CLS] of the last layer of a ViT- or DINOv2-like encoder, a vector a sampled frame (eq. 4)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,12 +34,6 @@ class VideoEncoder:
         except (OSError, ValueError) as error:
             raise ModelUnavailableError(f"{checkpoint.folder} has no image processor: {error}") from error
         self.width: int = self._model.config.hidden_size
-        self.settings: dict[str, Any] = {
-            **checkpoint.identity(),
-            "layer": "last",
-            "token": "cls",
-            "compute_dtype": "float32",
-        }
 
     def prepare(self, raw: npt.NDArray[np.uint8]) -> torch.Tensor:
         """Resize and normalise sampled frames as the checkpoint's own processor does.

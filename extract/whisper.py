@@ -15,6 +15,7 @@ from sadgr.extract.errors import ClipError
 HOP_SAMPLES = 320
 WINDOW_SECONDS = 30
 OVERLAP_SECONDS = 4
+WINDOWING = {"window_seconds": WINDOW_SECONDS, "overlap_seconds": OVERLAP_SECONDS}
 _WINDOW = WINDOW_SECONDS * SAMPLE_RATE_HZ
 _OVERLAP = OVERLAP_SECONDS * SAMPLE_RATE_HZ
 
@@ -41,12 +42,6 @@ class WhisperEncoder:
         self._device = device
         self._extractor = feature_extractor(checkpoint)
         self.width: int = model.config.d_model
-        self.settings: dict[str, Any] = {
-            **checkpoint.identity(),
-            "layer": "last",
-            "windowing": {"window_seconds": WINDOW_SECONDS, "overlap_seconds": OVERLAP_SECONDS},
-            "compute_dtype": "float32",
-        }
 
     def grid(self, samples: int) -> FrameGrid:
         """Return the frame grid: hop 320, centre 320 t, as many frames as have their centre in the audio."""
