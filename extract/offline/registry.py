@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from sadgr.extract.errors import ModelUnavailableError
+
 Kind = Literal["text", "audio", "video"]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class OfflineModelError(Exception):
+class OfflineModelError(ModelUnavailableError):
     """An offline model cannot be had: its wheel, its conversion, or the folder for it failed."""
 
 
