@@ -127,3 +127,8 @@ def origin_seconds(container: InputContainer) -> Fraction:
     streams = [stream for stream in (find_video(container), find_audio(container)) if stream is not None]
     starts = [stream.start_time * time_base_seconds(stream) for stream in streams if stream.start_time is not None]
     return max(Fraction(0), min(starts, default=Fraction(0)))
+
+
+def seconds_text(stamp: int | None, time_base: Fraction) -> str:
+    """Return a time stamp as words for a message."""
+    return "an unknown time" if stamp is None else f"time stamp {float(stamp * time_base):.2f} s"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from math import gcd
+from typing import Any
 
 import numpy as np
 from av.audio.frame import AudioFrame
@@ -21,7 +22,7 @@ JITTER_SECONDS = 0.02
 LONGEST_GAP_SECONDS = 0.5
 
 
-def mono_samples(samples: NDArray[np.generic], format_name: str, channels: int) -> NDArray[np.float32]:
+def mono_samples(samples: NDArray[Any], format_name: str, channels: int) -> NDArray[np.float32]:
     """Return the mean of all channels.
 
     FFmpeg's own downmix weighs channels (0.707 per side for stereo floats, nothing of the LFE), so it is not asked.

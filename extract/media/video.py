@@ -1,0 +1,150 @@
+"""Uniformly sampled video frames out of any media file, whole or a span of it."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sadgr.extract.media.completeness import check_complete
+from sadgr.extract.media.container import open_media, origin_seconds, time_base_seconds, video_stream
+from sadgr.extract.media.errors import MediaError
+from sadgr.extract.media.sampling import choose_frames, shown_during
+from sadgr.extract.media.span import Span
+from sadgr.extract.media.timeline import Timeline, build_timeline, frame_stamps, packet_stamps
+from sadgr.extract.media.with_decord import DecordUnfit, check_fit, pick_with_decord
+from sadgr.extract.media.with_pyav import FrameMissed, pick_by_number, pick_by_stamp
+
+DEFAULT_FRAME_COUNT = 16
+# Containers that store when each frame is to be shown; others (AVI) store only the order of decoding.
+STAMPED_CONTAINERS = ("mov,", "matroska", "mpegts")
+VIDEO_POLICY: dict[str, str | int] = {
+    "version": 1,
+    "decoders": "decord where checked, else pyav",
+    "sampling": "frames on display at the centres of equal parts",
+    "orientation": "display matrix",
+    "origin": "earliest chosen stream, not before time stamp 0",
+}
+
+
+@dataclass(frozen=True)
+class VideoFrames:
+    """Frames sampled from a clip.
+
+    Attributes:
+        pixels: (Lv, H, W, 3) uint8 RGB, upright.
+        seconds: (Lv,) float64, when each came on display, from the clip's start; strictly increasing, >= 0.
+        decoder: which decoder gave the pixels; they differ by rounding at most.
+        remark: why decord was left, or empty.
+    """
+
+    pixels: NDArray[np.uint8]
+    seconds: NDArray[np.float64]
+    decoder: Literal["decord", "pyav"]
+    remark: str = ""
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
+            raise ValueError(f"pixels must be (Lv, H, W, 3) uint8, not {self.pixels.shape} {self.pixels.dtype}")
+        if self.seconds.shape != self.pixels.shape[:1] or len(self.seconds) == 0:
+            raise ValueError(f"seconds must be ({len(self.pixels)},), at least one, not {self.seconds.shape}")
+        if self.seconds[0] < 0 or np.any(np.diff(self.seconds) <= 0):
+            raise ValueError("seconds must be >= 0 and strictly increasing")
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Frames chosen from a timeline: their indices (m,), stamps (m,) and times (m,) from the clip's start."""
+
+    indices: NDArray[np.intp]
+    stamps: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+
+
+def read_frames(
+    path: Path,
+    count: int = DEFAULT_FRAME_COUNT,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+) -> VideoFrames:
+    """Decode frames sampled uniformly over a clip's real duration.
+
+    Args:
+        path: a media file.
+        count: how many frames to take at most, >= 1.
+        start_seconds: start of the clip within the recording, from its origin (see `container`); None for t = 0.
+        end_seconds: end of the clip (exclusive); None for the end of the video stream.
+
+    Returns:
+        min(count, frames available) frames, fewer where frames of unequal length would repeat. A frame that was on
+        display before the clip's start counts from that start.
+
+    Raises:
+        ValueError: for a count below 1, or a span that is empty or not finite.
+        StreamAbsent: when the file has no video stream (cover art is none).
+        MediaError: when the file is unreadable, damaged or truncated, or ends before the span does.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
+    span = Span.of(start_seconds, end_seconds)
+    frames = _read_by_packets(path, span, count)
+    return frames if frames is not None else _read_by_decoding(path, span, count)
+
+
+def _read_by_packets(path: Path, span: Span, count: int) -> VideoFrames | None:
+    """Decode the frames that the packets announce; None when packets do not tell, or the decoder does not follow."""
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        if not container.format.name.startswith(STAMPED_CONTAINERS):
+            return None
+        stamps = packet_stamps(container, stream, path)
+        timeline = build_timeline(stamps or [], time_base_seconds(stream), origin_seconds(container))
+        if timeline is None:
+            return None
+        check_complete(path, container, stream, Fraction(timeline.end_seconds))
+    choice = _choose(path, timeline, span, count)
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        try:
+            size = check_fit(container, stream, timeline)
+            return VideoFrames(pick_with_decord(path, timeline, choice.indices, size), choice.seconds, "decord")
+        except DecordUnfit as unfit:
+            remark = str(unfit)
+        try:
+            pixels = pick_by_stamp(container, stream, path, timeline, choice.stamps)
+        except FrameMissed:
+            return None
+    return VideoFrames(pixels, choice.seconds, "pyav", remark)
+
+
+def _read_by_decoding(path: Path, span: Span, count: int) -> VideoFrames:
+    """Decode the stream twice from its start: once for the times of its frames, once for the chosen ones."""
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        stamps = frame_stamps(container, stream, path)
+        timeline = build_timeline(stamps, time_base_seconds(stream), origin_seconds(container))
+        if timeline is None:
+            raise MediaError(
+                f"{path}: no frame of its video can be decoded; a file cut without re-encoding must start with a key "
+                "frame: cut it again with re-encoding"
+            )
+        check_complete(path, container, stream, Fraction(timeline.end_seconds))
+    choice = _choose(path, timeline, span, count)
+    with open_media(path) as container:
+        numbers = choice.indices + timeline.hidden_count  # only frames before the origin are hidden here
+        pixels = pick_by_number(container, video_stream(container, path), path, numbers)
+    return VideoFrames(pixels, choice.seconds, "pyav", "its packets do not tell which frames there are")
+
+
+def _choose(path: Path, timeline: Timeline, span: Span, count: int) -> _Choice:
+    span.check_within(timeline.end_seconds, f"{path} (video)")
+    shown = shown_during(timeline.seconds, span)
+    end = timeline.end_seconds if span.end_seconds is None else min(span.end_seconds, timeline.end_seconds)
+    on_display = np.maximum(timeline.seconds[shown], span.start_seconds)
+    if len(on_display) == 0:
+        raise MediaError(f"{path}: no video frame is shown before {span.end_seconds} s; correct the span")
+    within = choose_frames(on_display, end, count)
+    indices = within + shown.start
+    return _Choice(indices, timeline.stamps[indices], on_display[within] - span.start_seconds)
