@@ -112,3 +112,7 @@ def _in_words(statistics: dict[str, Any]) -> str:
         return f"{shape} {statistics['dtype']}"
     low, high, rms = statistics["min"], statistics["max"], statistics["rms"]
     return f"{shape} {statistics['dtype']}, {low:.4g} to {high:.4g}, rms {rms:.4g}"
+
+
+if __name__ == "__main__":
+    main()
