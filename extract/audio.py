@@ -42,6 +42,10 @@ class AudioFeatures:
 class AudioEncoder(Encoder[Waveform, AudioInput, AudioFeatures], Protocol):
     """Any encoder of 16 kHz mono waveforms (n,) float32."""
 
+    def grid(self, samples: int) -> FrameGrid:
+        """Return where the frames of a clip of this many samples lie."""
+        ...
+
 
 class WaveformEncoder:
     """A frozen encoder whose front end is a stack of convolutions over the waveform.

@@ -139,7 +139,9 @@ def _from_hub(model: ModelName, kind: Kind, local_files_only: bool) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     def snapshot(local: bool, *patterns: str) -> Path:
-        found = snapshot_download(model.name, revision=model.revision, allow_patterns=patterns, local_files_only=local)
+        found = snapshot_download(
+            model.name, revision=model.revision, allow_patterns=list(patterns), local_files_only=local
+        )
         return Path(found)
 
     def fetch(local: bool) -> Path:

@@ -11,7 +11,7 @@ from sadgr.extract.errors import ModelUnavailableError
 
 Raw = TypeVar("Raw", contravariant=True)
 Prepared = TypeVar("Prepared")
-Features = TypeVar("Features", covariant=True)
+Features = TypeVar("Features")
 
 # Layers that the features do not pass through, so that a checkpoint may lack them.
 _UNUSED_LAYERS = ("pooler.", "masked_spec_embed", "encoder.masked_spec_embed", "mask_token", "embeddings.mask_token")
@@ -52,7 +52,7 @@ def encoder_settings(checkpoint: Checkpoint, **more: Any) -> dict[str, Any]:
     return {**checkpoint.identity(), "layer": "last", "compute_dtype": "float32", **more}
 
 
-def load_model(checkpoint: Checkpoint, device: torch.device) -> torch.nn.Module:
+def load_model(checkpoint: Checkpoint, device: torch.device) -> Any:
     """Load a checkpoint through transformers' AutoModel: float32, frozen, evaluating.
 
     Raises:
@@ -80,8 +80,7 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> torch.nn.Module:
         )
     # A GPU would otherwise round convolutions to 10 bits of mantissa.
     torch.backends.cudnn.allow_tf32 = False
-    frozen: torch.nn.Module = model.eval().requires_grad_(False).to(device)
-    return frozen
+    return model.eval().requires_grad_(False).to(device)
 
 
 def choose_device(name: str) -> torch.device:

@@ -55,8 +55,8 @@ class VideoEncoder:
     def encode(self, batch: Sequence[torch.Tensor]) -> list[npt.NDArray[np.float32]]:
         """Return (Lv, D) float32 for each clip; frames of several clips go through the model together."""
         frames = torch.cat(list(batch))  # (sum of Lv, 3, h, w)
-        vectors = torch.cat([self._cls(part) for part in frames.split(FRAMES_AT_ONCE)])
-        return [part.numpy() for part in vectors.split([len(one) for one in batch])]
+        vectors = torch.cat([self._cls(part) for part in torch.split(frames, FRAMES_AT_ONCE)])
+        return [part.numpy() for part in torch.split(vectors, [len(one) for one in batch])]
 
     def _cls(self, frames: torch.Tensor) -> torch.Tensor:
         hidden: torch.Tensor = self._model(pixel_values=frames.to(self._device)).last_hidden_state  # (F, 1 + P, D)

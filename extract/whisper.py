@@ -7,10 +7,11 @@ import numpy as np
 import torch
 
 from sadgr.align.pooling import FrameGrid
-from sadgr.extract.audio import SAMPLE_RATE_HZ, AudioFeatures, AudioInput, Waveform, checked, feature_extractor
+from sadgr.extract.audio import AudioFeatures, AudioInput, Waveform, checked, feature_extractor
 from sadgr.extract.checkpoint import Checkpoint
 from sadgr.extract.encoder import load_model
 from sadgr.extract.errors import ClipError
+from sadgr.extract.media.audio import SAMPLE_RATE_HZ
 
 HOP_SAMPLES = 320
 WINDOW_SECONDS = 30

@@ -1,0 +1,44 @@
+"""What identifies each feature set of a run: the settings that decide its numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sadgr.align import WORD_SPLITTING_VERSION, Aligner
+from sadgr.cache import FeatureSetSpec
+from sadgr.extract.audio import audio_settings
+from sadgr.extract.checkpoint import Checkpoint, Kind
+from sadgr.extract.encoder import encoder_settings
+from sadgr.extract.media.audio import AUDIO_POLICY
+from sadgr.extract.media.video import VIDEO_POLICY
+from sadgr.extract.presets import VIDEO_FRAMES
+
+_STORED = {"store_dtype": "float16"}
+_SPLITTING = {"word_splitting": WORD_SPLITTING_VERSION}
+
+
+def words_spec(aligner: Aligner) -> FeatureSetSpec:
+    """Return the specification of the word times that an aligner gives."""
+    settings = {"aligner": aligner.name, **aligner.settings, "decoder": AUDIO_POLICY, **_SPLITTING}
+    return FeatureSetSpec("words", aligner.name, settings, {"aligner": aligner.name})
+
+
+def encoder_specs(checkpoints: Mapping[Kind, Checkpoint], words: FeatureSetSpec) -> dict[str, FeatureSetSpec]:
+    """Return the specification of each modality's features.
+
+    Args:
+        checkpoints: modality -> checkpoint.
+        words: the word times that audio is pooled by; a part of what identifies the audio features.
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for modality, checkpoint in checkpoints.items():
+        if modality == "text":
+            settings[modality] = {"encoder": encoder_settings(checkpoint, windowing=None), **_SPLITTING}
+        elif modality == "audio":
+            settings[modality] = {"encoder": audio_settings(checkpoint), "alignment": words.fingerprint, **_SPLITTING}
+        else:
+            encoder = encoder_settings(checkpoint, token="cls", decoder=VIDEO_POLICY)  # noqa: S106
+            settings[modality] = {"encoder": encoder, "sampling": {"mode": "uniform", "frames": VIDEO_FRAMES}}
+    return {
+        modality: FeatureSetSpec(modality, checkpoint.short_name, {**settings[modality], **_STORED}, checkpoint.about)
+        for modality, checkpoint in checkpoints.items()
+    }
