@@ -55,33 +55,83 @@ def read_audio(path: Path, start_seconds: float | None = None, end_seconds: floa
         MediaError: when the file is unreadable, damaged or truncated, or ends before the span does.
     """
     span = Span.of(start_seconds, end_seconds)
+    first = round(span.start_seconds * SAMPLE_RATE_HZ)
+    count = None if end_seconds is None else round((end_seconds - span.start_seconds) * SAMPLE_RATE_HZ)
+    if count is not None:
+        with open_media(path) as container:
+            samples = _read_after_seek(container, audio_stream(container, path), first, count)
+        if samples is not None:
+            return samples
     with open_media(path) as container:
         stream = audio_stream(container, path)
-        try:
-            return _read_span(path, container, stream, span)
-        except av.FFmpegError:  # partly ValueErrors by birth; open_media names them
-            raise
-        except ValueError as error:
-            raise MediaError(f"{path}: the audio stream is damaged: {error}; fetch it again") from error
+        samples = _read_from_start(path, container, stream, None if count is None else first + count)
+        if count is None or len(samples) < first + count:
+            reached = Fraction(len(samples), SAMPLE_RATE_HZ)
+            check_complete(path, container, stream, reached)
+            span.check_within(float(reached), f"{path} (audio)")
+    return samples[first:]
 
 
-def _read_span(path: Path, container: InputContainer, stream: AudioStream, span: Span) -> NDArray[np.float32]:
+def _read_after_seek(
+    container: InputContainer, stream: AudioStream, first: int, count: int
+) -> NDArray[np.float32] | None:
+    """Decode only what samples [first, first + count) need; None when that does not give all of them."""
+    begin = _seek_before(container, stream, Fraction(first, SAMPLE_RATE_HZ))
+    if begin is None:
+        return None
     rate_hz = stream.codec_context.sample_rate
-    first = round(span.start_seconds * SAMPLE_RATE_HZ)
-    end = span.end_seconds
-    count = None if end is None else round((end - span.start_seconds) * SAMPLE_RATE_HZ)
-    begin, blocks = _blocks_before(container, stream, Fraction(first, SAMPLE_RATE_HZ))
     skip = first - begin * SAMPLE_RATE_HZ // rate_hz  # begin lies on the grid of 16 kHz: the division is exact
-    wanted = None if count is None else skip + count
-    track = resampled(gapless(blocks, begin, rate_hz), rate_hz, SAMPLE_RATE_HZ)
-    samples = _take(track, wanted)
-    if wanted is None or len(samples) < wanted:
-        reached = Fraction(begin, rate_hz) + Fraction(len(samples), SAMPLE_RATE_HZ)
-        if len(samples) == 0:
-            raise MediaError(f"{path}: the audio stream holds no samples; fetch the file again")
-        check_complete(path, container, stream, reached)
-        span.check_within(float(reached), f"{path} (audio)")
-    return samples[skip:wanted]
+    try:
+        blocks = _blocks(container, stream)
+        head = next(blocks, None)
+        if head is None or head[0] > begin:
+            return None
+        samples = _take(_track(chain([head], blocks), begin, rate_hz), skip + count)
+    except ValueError:  # FFmpeg's InvalidDataError is one too; what is truly damaged shows again from the start
+        return None
+    return samples[skip:] if len(samples) == skip + count else None
+
+
+def _seek_before(container: InputContainer, stream: AudioStream, start_seconds: Fraction) -> int | None:
+    """Seek to where decoding for a span must start; None when it has to be the beginning of the file.
+
+    Returns:
+        Index, at the stream's own rate and on the grid of 16 kHz, of the sample to resample from.
+    """
+    rate_hz = stream.codec_context.sample_rate
+    step = grid_step(rate_hz, SAMPLE_RATE_HZ)
+    begin = int((start_seconds - RESAMPLER_WARM_UP_SECONDS) * rate_hz) // step * step
+    time_base = time_base_seconds(stream)
+    # Matroska's milliseconds are too coarse to place a sample after a seek.
+    if begin <= 0 or time_base > Fraction(1, rate_hz):
+        return None
+    target = Fraction(begin, rate_hz) - DECODER_WARM_UP_SECONDS + origin_seconds(container)
+    try:
+        container.seek(max(0, int(target / time_base)), stream=stream)
+    except av.FFmpegError:
+        return None
+    return begin
+
+
+def _read_from_start(
+    path: Path, container: InputContainer, stream: AudioStream, count: int | None
+) -> NDArray[np.float32]:
+    """Decode the first `count` samples of a stream, all of them for None; there may be fewer."""
+    try:
+        samples = _take(_track(_blocks(container, stream), 0, stream.codec_context.sample_rate), count)
+    except av.FFmpegError:
+        raise  # some are ValueErrors too; open_media names them
+    except ValueError as error:
+        raise MediaError(f"{path}: the audio stream is damaged: {error}; fetch it again") from error
+    if len(samples) == 0:
+        raise MediaError(f"{path}: the audio stream holds no samples; fetch the file again")
+    return samples
+
+
+def _track(
+    blocks: Iterator[tuple[int, NDArray[np.float32]]], begin: int, rate_hz: int
+) -> Iterator[NDArray[np.float32]]:
+    return resampled(gapless(blocks, begin, rate_hz), rate_hz, SAMPLE_RATE_HZ)
 
 
 def _take(pieces: Iterator[NDArray[np.float32]], count: int | None) -> NDArray[np.float32]:
@@ -96,32 +146,10 @@ def _take(pieces: Iterator[NDArray[np.float32]], count: int | None) -> NDArray[n
     return np.concatenate(taken)[:count] if taken else np.zeros(0, np.float32)
 
 
-def _blocks_before(
-    container: InputContainer, stream: AudioStream, start_seconds: Fraction
-) -> tuple[int, Iterator[tuple[int, NDArray[np.float32]]]]:
-    """Return decoded blocks that begin early enough for a span, and the sample index to take them from."""
-    rate_hz = stream.codec_context.sample_rate
-    origin = origin_seconds(container)
-    step = grid_step(rate_hz, SAMPLE_RATE_HZ)
-    begin = int((start_seconds - RESAMPLER_WARM_UP_SECONDS) * rate_hz) // step * step
-    # Matroska's milliseconds are too coarse to place a sample after a seek; there everything before is decoded too.
-    if begin <= 0 or time_base_seconds(stream) > Fraction(1, rate_hz):
-        return 0, _blocks(container, stream, origin)
-    target = Fraction(begin, rate_hz) - DECODER_WARM_UP_SECONDS + origin
-    container.seek(max(0, int(target / time_base_seconds(stream))), stream=stream)
-    blocks = _blocks(container, stream, origin)
-    head = next(blocks, None)
-    if head is not None and head[0] <= begin:
-        return begin, chain([head], blocks)
-    container.seek(stream.start_time or 0, stream=stream)
-    return 0, _blocks(container, stream, origin)
-
-
-def _blocks(
-    container: InputContainer, stream: AudioStream, origin: Fraction
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _blocks(container: InputContainer, stream: AudioStream) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Decode a stream to pairs (index of the first sample at the stream's own rate, mono samples (n,))."""
     rate_hz = stream.codec_context.sample_rate
+    origin = origin_seconds(container)
     index = 0
     for frame in container.decode(stream):
         if frame.sample_rate != rate_hz:

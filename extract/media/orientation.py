@@ -1,6 +1,10 @@
 """Setting pictures upright: phones film in one position and note in the file how to turn the picture."""
 
+from collections.abc import Mapping
+from typing import cast
+
 import numpy as np
+from av.buffer import Buffer
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
@@ -14,9 +18,10 @@ def display_matrix(frame: VideoFrame) -> NDArray[np.int32]:
     Returns:
         (2, 2) int32, one +1 or -1 in each row and column: (x', y') = (x, y) @ matrix, y pointing down.
     """
-    if Type.DISPLAYMATRIX not in frame.side_data:
+    side_data = cast("Mapping[Type, Buffer]", frame.side_data)  # PyAV's annotation knows motion vectors only
+    if Type.DISPLAYMATRIX not in side_data:
         return IDENTITY
-    full = np.frombuffer(bytes(frame.side_data[Type.DISPLAYMATRIX]), dtype=np.int32).reshape(3, 3)
+    full = np.frombuffer(bytes(side_data[Type.DISPLAYMATRIX]), dtype=np.int32).reshape(3, 3)
     rotation = full[:2, :2].astype(np.int64)  # int64: abs(-2**31) does not fit
     is_turned = abs(rotation[0, 1]) > abs(rotation[0, 0])
     kept = np.fliplr(np.eye(2, dtype=bool)) if is_turned else np.eye(2, dtype=bool)

@@ -108,7 +108,7 @@ def _read_by_packets(path: Path, span: Span, count: int) -> VideoFrames | None:
     with open_media(path) as container:
         stream = video_stream(container, path)
         try:
-            size = check_fit(container, stream, timeline)
+            size = check_fit(container, stream, timeline, choice.stamps)
             return VideoFrames(pick_with_decord(path, timeline, choice.indices, size), choice.seconds, "decord")
         except DecordUnfit as unfit:
             remark = str(unfit)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sadgr.extract.media.container import media_url
 from sadgr.extract.media.orientation import display_matrix, is_upright
 from sadgr.extract.media.timeline import Timeline
+from sadgr.extract.media.with_pyav import starts_at_keys
 
 SAFE_CODECS = frozenset({"h264", "hevc", "mpeg4"})
 SAFE_CONTAINERS = ("mov,", "matroska")
@@ -25,8 +26,16 @@ class DecordUnfit(Exception):
     """Why decord cannot be trusted with a file, in words."""
 
 
-def check_fit(container: InputContainer, stream: VideoStream, timeline: Timeline) -> tuple[int, int]:
-    """Check that nothing known speaks against decord; the container is left after its first frame.
+def check_fit(
+    container: InputContainer, stream: VideoStream, timeline: Timeline, stamps: NDArray[np.int64]
+) -> tuple[int, int]:
+    """Check that nothing known speaks against decord.
+
+    Args:
+        container: the file, just opened; its position is moved.
+        stream: its video stream.
+        timeline: the stream's timeline.
+        stamps: (m,) presentation time stamps of the chosen frames, increasing.
 
     Returns:
         Height and width of the pictures.
@@ -50,6 +59,8 @@ def check_fit(container: InputContainer, stream: VideoStream, timeline: Timeline
         raise DecordUnfit("no frame can be decoded")
     if not is_upright(display_matrix(head)):
         raise DecordUnfit("the pictures have to be turned")
+    if not starts_at_keys(container, stream, timeline, stamps):
+        raise DecordUnfit("its key frames cannot be decoded by themselves; decord would count wrongly")
     return head.height, head.width
 
 

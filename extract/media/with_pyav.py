@@ -67,6 +67,27 @@ def pick_by_number(
     return _stack(_pick(enumerate(_checked(container, stream, path, first=None)), numbers), path)
 
 
+def starts_at_keys(
+    container: InputContainer, stream: VideoStream, timeline: Timeline, stamps: NDArray[np.int64]
+) -> bool:
+    """Tell whether decoding can start at the key frames before chosen frames.
+
+    With periodic intra refresh it cannot: what is marked as a key frame is only where the picture begins to heal.
+    """
+    keys = np.unique(np.searchsorted(timeline.key_stamps, stamps, side="right") - 1)
+    if len(timeline.key_stamps) == 0 or keys[0] < 0:
+        return False
+    for key in keys:
+        try:
+            _seek(container, stream, int(timeline.key_seeks[key]))
+        except FrameMissed:
+            return False
+        head = next(container.decode(stream), None)
+        if head is None or head.pts != timeline.key_stamps[key]:
+            return False
+    return True
+
+
 def _seek(container: InputContainer, stream: VideoStream, stamp: int) -> None:
     try:
         container.seek(stamp, stream=stream)
