@@ -1,1 +1,23 @@
 """Words and their times: aligners, readers of alignments, and the pooling of audio frames into words."""
+
+from sadgr.align.errors import AlignError, AlignerUnavailable, AlignmentFailed, PoolingError
+from sadgr.align.pooling import FrameGrid, pool_inside, pool_words
+from sadgr.align.transcript import WORD_SPLITTING_VERSION, split_words
+from sadgr.align.words import Aligner, Flag, Utterance, WordTime, evenly_spaced
+
+__all__ = [
+    "WORD_SPLITTING_VERSION",
+    "AlignError",
+    "Aligner",
+    "AlignerUnavailable",
+    "AlignmentFailed",
+    "Flag",
+    "FrameGrid",
+    "PoolingError",
+    "Utterance",
+    "WordTime",
+    "evenly_spaced",
+    "pool_inside",
+    "pool_words",
+    "split_words",
+]

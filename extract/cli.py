@@ -96,7 +96,8 @@ def _models(preset: str, text: str | None, audio: str | None, video: str | None)
 
 
 def _aligner(name: str, alignments: Path | None) -> "Aligner":
-    from sadgr.align import PocketSphinxAligner, TextGridAligner
+    from sadgr.align.pocketsphinx import PocketSphinxAligner
+    from sadgr.align.textgrid import TextGridAligner
 
     if name == "textgrid":
         if alignments is None:
