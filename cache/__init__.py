@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         ShardInvalidError,
     )
     from sadgr.cache.feature_set import FeatureSet, FeatureWriter, create_feature_set
-    from sadgr.cache.fingerprint import canonical_json, fingerprint, source_digest
+    from sadgr.cache.identity import canonical_json, fingerprint, source_digest
     from sadgr.cache.ids import escape, normalise_id, unescape
     from sadgr.cache.labels import labels_hash, read_labels, write_labels
     from sadgr.cache.publish import publishing_method
@@ -69,7 +69,7 @@ _HOMES = {
         "ShardInvalidError",
     ),
     "feature_set": ("FeatureSet", "FeatureWriter", "create_feature_set"),
-    "fingerprint": ("canonical_json", "fingerprint", "source_digest"),
+    "identity": ("canonical_json", "fingerprint", "source_digest"),
     "ids": ("escape", "normalise_id", "unescape"),
     "labels": ("labels_hash", "read_labels", "write_labels"),
     "publish": ("publishing_method",),

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sadgr.cache.errors import RefusedValueError
-from sadgr.cache.fingerprint import fingerprint
+from sadgr.cache.identity import fingerprint
 from sadgr.cache.ids import normalise_id
 
 FORMAT_VERSION = 1

@@ -34,7 +34,7 @@ def describe_feature_set(one: FeatureSet) -> dict[str, Any]:
 def describe_dataset(data: Dataset) -> dict[str, Any]:
     """Return clips a split, hours of speech that word times cover, and every feature set of a data set."""
     labels = data.labels()
-    splits: Mapping[str, int] = dict(labels["mode"].value_counts()) if "mode" in labels else {}
+    splits: Mapping[str, int] = dict(labels["mode"].value_counts()) if "mode" in labels else {"": len(labels)}
     return {
         "name": data.name,
         "clips": len(labels),

@@ -127,9 +127,9 @@ def _tell(summary: "Summary", as_json: bool) -> None:
         click.echo(json.dumps(summary.as_json(), indent=2, ensure_ascii=False))
         return
     click.echo(f"{summary.dataset}: {summary.clips} clips, {summary.skipped} needed nothing")
-    for stage, name in summary.feature_sets.items():
+    for stage, name in sorted(summary.feature_sets.items()):
         seconds = summary.seconds.get(stage, 0.0)
-        click.echo(f"  {stage}: {summary.done.get(stage, 0)} clips in {seconds:.1f} s -> {name}")
+        click.echo(f"  {stage:5}: {summary.done.get(stage, 0)} clips in {seconds:.1f} s -> {name}")
     states = count_states(summary.troubles)
     click.echo("  " + ", ".join(f"{states[state]} {state}" for state in ("failed", "absent", "flagged")))
     click.echo(f"  log: {summary.log}")

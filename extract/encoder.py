@@ -62,6 +62,7 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> Any:
 
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # what is missing is judged here, instead of scrolling by
+    logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)

@@ -2,6 +2,8 @@
 
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sadgr.cache import RunLog
@@ -34,7 +36,7 @@ class Report:
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     finished: bool = True
 
-    def tell(self, clip_id: str, stage: str, state: State, reason: str = "", since: float | None = None) -> None:
+    def tell(self, clip_id: str, stage: str, state: State, reason: str = "", seconds: float = 0.0) -> None:
         """Note a clip's outcome at a stage.
 
         Args:
@@ -42,15 +44,22 @@ class Report:
             stage: words, text, audio or video.
             state: see `Outcome`; or `done`.
             reason: why, where it is not `done`.
-            since: `time.monotonic()` when work on it began.
+            seconds: time that it took; a clip's share where several were computed together.
         """
-        seconds = 0.0 if since is None else time.monotonic() - since
         self.log.clip(self.dataset, clip_id, state, stage, reason, seconds)
-        self.seconds[stage] += seconds
         if state == "done":
             self.done[stage] += 1
         else:
             self.troubles.append(Outcome(clip_id, stage, state, reason))
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[Callable[[], float]]:
+        """Add what the block takes to a stage's seconds; gives the seconds since the block began."""
+        begun = time.monotonic()
+        try:
+            yield lambda: time.monotonic() - begun
+        finally:
+            self.seconds[stage] += time.monotonic() - begun
 
     def failed_clips(self) -> list[str]:
         """Return ids of clips with a stage that failed or a modality that is absent, each once, in order."""

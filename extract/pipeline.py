@@ -1,6 +1,5 @@
 """Clips in, features out: decode, align, encode, write. A clip that fails is reported and the others go on."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
@@ -67,29 +66,31 @@ def _run_stage(
 ) -> None:
     """Take some clips through one stage."""
     ready: list[tuple[Clip, Any]] = []
-    for clip in clips:
-        if stop():
+    with report.timed(stage.name) as elapsed:
+        for clip in clips:
+            if stop():
+                return
+            begun = elapsed()
+            try:
+                ready.append((clip, stage.prepare(clip)))
+            except AbsentError as error:
+                writer.add(ClipRecord(clip.clip_id, sources[clip.clip_id], None))
+                report.tell(clip.clip_id, stage.name, "absent", str(error), elapsed() - begun)
+            except (MediaError, ClipError, PoolingError) as error:
+                report.tell(clip.clip_id, stage.name, "failed", str(error), elapsed() - begun)
+        if not ready:
             return
-        begun = time.monotonic()
-        try:
-            ready.append((clip, stage.prepare(clip)))
-        except AbsentError as error:
-            writer.add(ClipRecord(clip.clip_id, sources[clip.clip_id], None))
-            report.tell(clip.clip_id, stage.name, "absent", str(error), begun)
-        except (MediaError, ClipError, PoolingError) as error:
-            report.tell(clip.clip_id, stage.name, "failed", str(error), begun)
-    if not ready:
-        return
-    begun = time.monotonic()
-    for (clip, _), encoded in zip(ready, stage.encode([raw for _, raw in ready]), strict=True):
-        _write(clip, stage.name, encoded, sources[clip.clip_id], writer, report)
-    report.seconds[stage.name] += time.monotonic() - begun
+        features = stage.encode([raw for _, raw in ready])
+        for (clip, _), encoded in zip(ready, features, strict=True):
+            _write(clip, stage.name, encoded, sources[clip.clip_id], writer, report, elapsed() / len(clips))
 
 
-def _write(clip: Clip, stage: str, encoded: Encoded, source: str, writer: FeatureWriter, report: Report) -> None:
+def _write(
+    clip: Clip, stage: str, encoded: Encoded, source: str, writer: FeatureWriter, report: Report, seconds: float
+) -> None:
     try:
         writer.add(ClipRecord(clip.clip_id, source, encoded.arrays))
     except RefusedValueError as error:
-        report.tell(clip.clip_id, stage, "failed", str(error))
+        report.tell(clip.clip_id, stage, "failed", str(error), seconds)
     else:
-        report.tell(clip.clip_id, stage, "flagged" if encoded.flagged else "done", encoded.remark)
+        report.tell(clip.clip_id, stage, "flagged" if encoded.flagged else "done", encoded.remark, seconds)

@@ -115,7 +115,10 @@ def run(request: Request, aligner: Aligner, stop: Callable[[], bool], say: Calla
     data = cache.create_dataset(name)
     checkpoints = {kind: resolve(_model(request, kind), kind, request.local_files_only) for kind in _kinds(clips)}
     words = words_spec(aligner)
-    specs = {**encoder_specs(checkpoints, words), **({"words": words} if "audio" in checkpoints else {})}
+    encoders = encoder_specs(checkpoints, words)
+    specs = {
+        kind: spec for kind, spec in {**encoders, "words": words}.items() if kind != "words" or "audio" in encoders
+    }
     _publish_labels(data, clips, say)
     feature_sets = {kind: create_feature_set(data.path, spec) for kind, spec in specs.items()}
     plan = make_plan(clips, feature_sets)

@@ -18,7 +18,6 @@ class Stamp(NamedTuple):
     """One packet or frame of a video stream; all times in the stream's time base."""
 
     presentation: int
-    seek: int
     duration: int
     is_key: bool
     is_hidden: bool
@@ -33,7 +32,6 @@ class Timeline:
         seconds: (n,) float64, the same in seconds from the recording's origin.
         end_seconds: when the last frame leaves the display.
         key_stamps: (k,) int64 presentation time stamps of the key frames, increasing; k may be 0.
-        key_seeks: (k,) int64, where to seek for each of them.
         hidden_count: how many packets or frames were left out.
         has_open_groups: whether some frame follows a key frame in the file, but precedes it on display.
     """
@@ -42,7 +40,6 @@ class Timeline:
     seconds: NDArray[np.float64]
     end_seconds: float
     key_stamps: NDArray[np.int64]
-    key_seeks: NDArray[np.int64]
     hidden_count: int
     has_open_groups: bool
 
@@ -71,8 +68,7 @@ def packet_stamps(container: InputContainer, stream: VideoStream, path: Path) ->
             raise MediaError(f"{path}: damaged or truncated in a video packet at {time}; fetch it again")
         if packet.pts is None:
             return None
-        seek = packet.pts if packet.dts is None else packet.dts
-        stamps.append(Stamp(packet.pts, seek, packet.duration or 0, packet.is_keyframe, packet.is_discard))
+        stamps.append(Stamp(packet.pts, packet.duration or 0, packet.is_keyframe, packet.is_discard))
     return stamps
 
 
@@ -89,7 +85,7 @@ def frame_stamps(container: InputContainer, stream: VideoStream, path: Path) -> 
     known = sorted({stamp for stamp in stamps if stamp is not None})
     if len(known) != len(stamps):
         raise MediaError(f"{path}: its video frames have no time stamps of their own; convert it to mp4")
-    return [Stamp(stamp, stamp, 0, False, False) for stamp in known]
+    return [Stamp(stamp, 0, False, False) for stamp in known]
 
 
 def build_timeline(stamps: list[Stamp], time_base: Fraction, origin: Fraction) -> Timeline | None:
@@ -113,14 +109,12 @@ def build_timeline(stamps: list[Stamp], time_base: Fraction, origin: Fraction) -
     if not shown:
         return None
     ordered = np.array(sorted(shown), dtype=np.int64)
-    keys = {stamp.presentation: stamp.seek for stamp in decodable if stamp.is_key}
     end = int(ordered[-1]) + (shown[int(ordered[-1])].duration or _usual_step(ordered))
     return Timeline(
         stamps=ordered,
         seconds=np.array([float(int(stamp) * time_base - origin) for stamp in ordered]),
         end_seconds=float(end * time_base - origin),
-        key_stamps=np.array(sorted(keys), dtype=np.int64),
-        key_seeks=np.array([keys[stamp] for stamp in sorted(keys)], dtype=np.int64),
+        key_stamps=np.array(sorted(stamp.presentation for stamp in decodable if stamp.is_key), dtype=np.int64),
         hidden_count=len(stamps) - len(ordered),
         has_open_groups=_has_open_groups(decodable),
     )

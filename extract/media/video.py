@@ -135,7 +135,7 @@ def _read_by_decoding(path: Path, span: Span, count: int) -> VideoFrames:
     with open_media(path) as container:
         numbers = choice.indices + timeline.hidden_count  # only frames before the origin are hidden here
         pixels = pick_by_number(container, video_stream(container, path), path, numbers)
-    return VideoFrames(pixels, choice.seconds, "pyav", "its packets do not tell which frames there are")
+    return VideoFrames(pixels, choice.seconds, "pyav", "seeking or its packets do not lead to its frames: decoded from the start")
 
 
 def _choose(path: Path, timeline: Timeline, span: Span, count: int) -> _Choice:

@@ -45,7 +45,7 @@ def pick_by_stamp(
         raise FrameMissed("no key frame comes before the first chosen frame")
     pictures: list[NDArray[np.uint8]] = []
     for key in np.unique(key_of_stamp):
-        _seek(container, stream, int(timeline.key_seeks[key]))
+        _seek(container, stream, int(timeline.key_stamps[key]))
         frames = _checked(container, stream, path, first=int(timeline.key_stamps[key]))
         pictures += _pick(((frame.pts, frame) for frame in frames), stamps[key_of_stamp == key])
     return _stack(pictures, path)
@@ -79,7 +79,7 @@ def starts_at_keys(
         return False
     for key in keys:
         try:
-            _seek(container, stream, int(timeline.key_seeks[key]))
+            _seek(container, stream, int(timeline.key_stamps[key]))
         except FrameMissed:
             return False
         head = next(container.decode(stream), None)
