@@ -13,10 +13,10 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from sadgr.extract.media.completeness import check_complete
-from sadgr.extract.media.container import audio_stream, open_media, origin_seconds, time_base_seconds
+from sadgr.extract.media.container import audio_stream, open_media, origin_seconds, stamps_packets, time_base_seconds
 from sadgr.extract.media.errors import MediaError
 from sadgr.extract.media.span import Span
-from sadgr.extract.media.waveform import SAMPLE_SCALES, gapless, grid_step, mono_samples, resampled
+from sadgr.extract.media.waveform import JITTER_SECONDS, SAMPLE_SCALES, gapless, grid_step, mono_samples, resampled
 
 SAMPLE_RATE_HZ = 16_000
 AUDIO_POLICY: dict[str, str | int] = {
@@ -28,6 +28,8 @@ AUDIO_POLICY: dict[str, str | int] = {
     "origin": "earliest chosen stream, not before time stamp 0",
 }
 
+LONGEST_SILENCE_SECONDS = 0.5
+"""Encoders may leave silence out where the container says when each packet is due; a longer hole is a loss."""
 DECODER_WARM_UP_SECONDS = Fraction(1, 2)
 """Codecs need what went before: overlapping windows, MP3's bit reservoir, Opus's pre-roll of 80 ms."""
 RESAMPLER_WARM_UP_SECONDS = Fraction(1, 4)
@@ -86,7 +88,7 @@ def _read_after_seek(
         head = next(blocks, None)
         if head is None or head[0] > begin:
             return None
-        samples = _take(_track(chain([head], blocks), begin, rate_hz), skip + count)
+        samples = _take(_track(container, chain([head], blocks), begin, rate_hz), skip + count)
     except ValueError:  # FFmpeg's InvalidDataError is one too; what is truly damaged shows again from the start
         return None
     return samples[skip:] if len(samples) == skip + count else None
@@ -118,7 +120,8 @@ def _read_from_start(
 ) -> NDArray[np.float32]:
     """Decode the first `count` samples of a stream, all of them for None; there may be fewer."""
     try:
-        samples = _take(_track(_blocks(container, stream), 0, stream.codec_context.sample_rate), count)
+        track = _track(container, _blocks(container, stream), 0, stream.codec_context.sample_rate)
+        samples = _take(track, count)
     except av.FFmpegError:
         raise  # some are ValueErrors too; open_media names them
     except ValueError as error:
@@ -129,9 +132,10 @@ def _read_from_start(
 
 
 def _track(
-    blocks: Iterator[tuple[int, NDArray[np.float32]]], begin: int, rate_hz: int
+    container: InputContainer, blocks: Iterator[tuple[int, NDArray[np.float32]]], begin: int, rate_hz: int
 ) -> Iterator[NDArray[np.float32]]:
-    return resampled(gapless(blocks, begin, rate_hz), rate_hz, SAMPLE_RATE_HZ)
+    longest_gap = LONGEST_SILENCE_SECONDS if stamps_packets(container) else JITTER_SECONDS
+    return resampled(gapless(blocks, begin, rate_hz, longest_gap), rate_hz, SAMPLE_RATE_HZ)
 
 
 def _take(pieces: Iterator[NDArray[np.float32]], count: int | None) -> NDArray[np.float32]:

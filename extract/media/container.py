@@ -5,7 +5,7 @@ and never before time stamp 0: what carries a negative time stamp (encoder primi
 not meant to be shown or heard, and is dropped.
 """
 
-import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -21,6 +21,8 @@ from sadgr.extract.media.errors import MediaError, StreamAbsent
 
 # FFmpeg draws any text file as a film of letters; a transcript is no recording.
 TEXT_FORMATS = frozenset({"tty"})
+# Containers that store when each packet is to be shown or heard; the others store packets one after the other.
+STAMPED_FORMATS = ("mov,", "matroska", "mpegts")
 
 
 @contextmanager
@@ -63,13 +65,18 @@ def check_readable(path: Path) -> None:
     Raises:
         MediaError: naming the path and what it is instead.
     """
-    if not path.exists():
-        raise MediaError(f"{path}: no such file")
-    if not path.is_file():
-        raise MediaError(f"{path}: this is not a file; an audio or video file was expected")
-    if not os.access(path, os.R_OK):
-        raise MediaError(f"{path}: no permission to read this file; change its mode or owner")
-    if path.stat().st_size == 0:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise MediaError(f"{path}: this is not a file; an audio or video file was expected")
+        with path.open("rb") as file:
+            is_empty = not file.read(1)
+    except FileNotFoundError as error:
+        raise MediaError(f"{path}: no such file") from error
+    except PermissionError as error:
+        raise MediaError(f"{path}: no permission to read this file; change its mode or owner") from error
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
+    if is_empty:
         raise MediaError(f"{path}: the file is empty (0 bytes); fetch it again")
 
 
@@ -108,6 +115,11 @@ def audio_stream(container: InputContainer, path: Path) -> AudioStream:
     if stream is None:
         raise StreamAbsent(f"{path}: this file has no audio stream")
     return stream
+
+
+def stamps_packets(container: InputContainer) -> bool:
+    """Tell whether a container stores the time of every packet, so that there can be gaps between them."""
+    return container.format.name.startswith(STAMPED_FORMATS)
 
 
 def is_attached_picture(stream: Stream) -> bool:

@@ -44,8 +44,10 @@ def probe(path: Path) -> MediaInfo:
         streams = [stream for stream in (find_video(container), find_audio(container)) if stream is not None]
         ends = [stream_end_seconds(stream) for stream in streams]
         declared = [end for end in [*ends, container_end_seconds(container)] if end is not None]
-        end = max(declared) - origin_seconds(container) if declared and streams else None
+        end = max(declared) - origin_seconds(container) if declared else None
         has_video, has_audio = find_video(container) is not None, find_audio(container) is not None
+    if not streams:
+        return MediaInfo(0.0, False, False)
     if end is None:
         end = furthest_end_seconds(path)
     return MediaInfo(max(0.0, float(end)), has_video, has_audio)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sadgr.extract.media.completeness import check_complete
-from sadgr.extract.media.container import open_media, origin_seconds, time_base_seconds, video_stream
+from sadgr.extract.media.container import open_media, origin_seconds, stamps_packets, time_base_seconds, video_stream
 from sadgr.extract.media.errors import MediaError
 from sadgr.extract.media.sampling import choose_frames, shown_during
 from sadgr.extract.media.span import Span
@@ -18,8 +18,6 @@ from sadgr.extract.media.with_decord import DecordUnfit, check_fit, pick_with_de
 from sadgr.extract.media.with_pyav import FrameMissed, pick_by_number, pick_by_stamp
 
 DEFAULT_FRAME_COUNT = 16
-# Containers that store when each frame is to be shown; others (AVI) store only the order of decoding.
-STAMPED_CONTAINERS = ("mov,", "matroska", "mpegts")
 VIDEO_POLICY: dict[str, str | int] = {
     "version": 1,
     "decoders": "decord where checked, else pyav",
@@ -97,7 +95,7 @@ def _read_by_packets(path: Path, span: Span, count: int) -> VideoFrames | None:
     """Decode the frames that the packets announce; None when packets do not tell, or the decoder does not follow."""
     with open_media(path) as container:
         stream = video_stream(container, path)
-        if not container.format.name.startswith(STAMPED_CONTAINERS):
+        if not stamps_packets(container):
             return None
         stamps = packet_stamps(container, stream, path)
         timeline = build_timeline(stamps or [], time_base_seconds(stream), origin_seconds(container))
@@ -135,7 +133,9 @@ def _read_by_decoding(path: Path, span: Span, count: int) -> VideoFrames:
     with open_media(path) as container:
         numbers = choice.indices + timeline.hidden_count  # only frames before the origin are hidden here
         pixels = pick_by_number(container, video_stream(container, path), path, numbers)
-    return VideoFrames(pixels, choice.seconds, "pyav", "seeking or its packets do not lead to its frames: decoded from the start")
+    return VideoFrames(
+        pixels, choice.seconds, "pyav", "seeking or its packets do not lead to its frames: decoded from the start"
+    )
 
 
 def _choose(path: Path, timeline: Timeline, span: Span, count: int) -> _Choice:

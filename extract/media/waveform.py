@@ -19,7 +19,6 @@ SAMPLE_SCALES: dict[str, tuple[float, float]] = {
 }
 # Time stamps in milliseconds jitter by half of one; a true gap in speech is longer than a hop of 20 ms.
 JITTER_SECONDS = 0.02
-LONGEST_GAP_SECONDS = 0.5
 
 
 def mono_samples(samples: NDArray[Any], format_name: str, channels: int) -> NDArray[np.float32]:
@@ -42,7 +41,7 @@ def mono_samples(samples: NDArray[Any], format_name: str, channels: int) -> NDAr
 
 
 def gapless(
-    blocks: Iterable[tuple[int, NDArray[np.float32]]], begin: int, rate_hz: int
+    blocks: Iterable[tuple[int, NDArray[np.float32]]], begin: int, rate_hz: int, longest_gap_seconds: float
 ) -> Iterator[NDArray[np.float32]]:
     """Lay blocks of samples out on the time line, one after the other without gap or overlap.
 
@@ -53,19 +52,20 @@ def gapless(
         blocks: pairs (index of the first sample, samples (n,)), in order.
         begin: index of the first sample to return.
         rate_hz: samples per second.
+        longest_gap_seconds: how long a hole between two blocks may be to count as silence.
 
     Yields:
         Pieces of the track that starts at `begin`.
 
     Raises:
-        ValueError: when a hole in the track is longer than LONGEST_GAP_SECONDS.
+        ValueError: when a hole in the track is longer than that.
     """
     position, started = begin, False
     for index, block in blocks:
         gap = index - position
         if started and abs(gap) <= JITTER_SECONDS * rate_hz:
             gap = 0
-        if started and gap > LONGEST_GAP_SECONDS * rate_hz:
+        if started and gap > longest_gap_seconds * rate_hz:
             raise ValueError(f"{gap / rate_hz:.2f} s of sound are missing at {position / rate_hz:.2f} s")
         piece = block[-gap:] if gap < 0 else np.concatenate([np.zeros(gap, np.float32), block])
         if len(piece) > 0:
