@@ -2,7 +2,8 @@
 
 decord 0.6.0 finds a frame by counting from the key frame before it. So one frame that is not shown, or that cannot be
 decoded after a seek, shifts all that follow, silently: in files cut without re-encoding (negative time stamps give them
-away), with open groups of pictures, with periodic intra refresh; also in MPEG-TS and AVI.
+away), with open groups of pictures, with periodic intra refresh; also in MPEG-TS and AVI. What it cannot decode at all
+it reports, and PyAV is asked; damage that its codec papers over it does not report.
 """
 
 from pathlib import Path

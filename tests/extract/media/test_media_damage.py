@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -114,30 +115,29 @@ def test_what_is_no_medium(tmp_path, reader):
         reader(tmp_path)
 
 
-@pytest.fixture
+@contextmanager
 def as_nobody():
     """Give up root's right to read everything for a while."""
-    if os.geteuid() != 0:
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
         yield
-        return
-    os.seteuid(65534)
-    yield
-    os.seteuid(0)
+    finally:
+        if is_root:
+            os.seteuid(0)
 
 
 @pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("locked", ["file", "folder"])
-def test_no_permission(reader, locked, request):
+@pytest.mark.parametrize(("file_mode", "folder_mode"), [(0, 0o755), (0o644, 0o600)])
+def test_no_permission(reader, file_mode, folder_mode):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.mp4"
         path.write_bytes(b"something")
-        path.chmod(0 if locked == "file" else 0o644)
-        Path(folder).chmod(0o755 if locked == "file" else 0o600)
-        request.getfixturevalue("as_nobody")
-        with pytest.raises(MediaError, match=r"a\.mp4: no permission"):
+        path.chmod(file_mode)
+        Path(folder).chmod(folder_mode)
+        with as_nobody(), pytest.raises(MediaError, match=r"a\.mp4: no permission"):
             reader(path)
-        if os.getuid() == 0:
-            os.seteuid(0)
         Path(folder).chmod(0o700)
 
 
