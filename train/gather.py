@@ -45,7 +45,7 @@ def gather(dataset: Dataset, selection: Selection, audio_mean: AudioMean, log: L
     config = ModelConfig(*widths)
     splits: dict[str, list[ClipTensors]] = {}
     digest = hashlib.sha256()
-    for clip, split, target in zip(clips, rows["split"], rows[TARGET], strict=True):
+    for clip, split, target in zip(clips, rows["mode"], rows[TARGET], strict=True):
         tensors = clip_tensors(clip, config, audio_mean, float(target))
         splits.setdefault(split, []).append(tensors)
         _update(digest, tensors, split)
@@ -53,30 +53,44 @@ def gather(dataset: Dataset, selection: Selection, audio_mean: AudioMean, log: L
 
 
 def labelled_rows(labels: pd.DataFrame, name: str, log: Log) -> pd.DataFrame:
-    """Choose the rows that have a split and a label: indexed by clip_id, columns split and label.
+    """Choose the rows that have a split and a label.
+
+    Args:
+        labels: As `Dataset.labels` gives: indexed by clip id, the split in `mode`.
+        name: The data set's, for messages.
+        log: Takes what was left out.
+
+    Returns:
+        Indexed by clip id; columns `mode` and `label`.
 
     Raises:
-        TrainError: No label anywhere, or none in the train or valid split.
+        TrainError: No numbers to learn, or none in the train or valid split.
     """
     if TARGET not in labels or labels[TARGET].isna().all():
         columns = ", ".join(map(str, labels.columns))
         raise TrainError(f"data set {name} has no labels: its labels.csv needs a column {TARGET!r} (it has {columns})")
-    in_split = labels[labels["split"] != ""]
-    rows = in_split[in_split[TARGET].notna()].set_index("clip_id")[["split", TARGET]]
-    missing = [split for split in NEEDED_SPLITS if split not in set(rows["split"])]
+    if not pd.api.types.is_numeric_dtype(labels[TARGET]):
+        raise TrainError(f"data set {name}: column {TARGET!r} of its labels.csv must hold numbers only")
+    rows = labels[(split_of(labels) != "") & labels[TARGET].notna()].reindex(columns=["mode", TARGET])
+    missing = [split for split in NEEDED_SPLITS if split not in set(rows["mode"])]
     if missing:
-        found = ", ".join(f"{split} {n}" for split, n in rows["split"].value_counts().items()) or "none"
+        found = ", ".join(f"{split} {n}" for split, n in rows["mode"].value_counts().items()) or "none"
         raise TrainError(
             f"data set {name} has no labelled clips in split {' and '.join(missing)} (found: {found}); training needs "
             "train and valid: set them in the `mode` column of its labels.csv"
         )
     if len(rows) < len(labels):
         log(f"{len(labels) - len(rows)} of {len(labels)} clips have no split or no label and are left out")
-    if "test" not in set(rows["split"]):
+    if "test" not in set(rows["mode"]):
         log("no labelled clips in split test: only the valid split is scored")
     if rows[TARGET].nunique() == 1:
         log(f"every label is {rows[TARGET].iloc[0]}: correlation is undefined and there is nothing to tell apart")
     return rows
+
+
+def split_of(labels: pd.DataFrame) -> pd.Series:
+    """Each clip's split, "" where it has none; indexed by clip id."""
+    return labels["mode"] if "mode" in labels else pd.Series("", index=labels.index)
 
 
 def encoder_widths(clips: Sequence[ClipFeatures], name: str) -> tuple[int, int, int]:
@@ -113,7 +127,7 @@ def modalities_present(clip: ClipFeatures) -> tuple[bool, bool, bool]:
 
 def report_absent(clips: Sequence[ClipFeatures], log: Log) -> None:
     """Say how many clips lack each modality and are trained or scored without it."""
-    for modality, index in zip(MODALITIES, range(3), strict=True):
+    for index, modality in enumerate(MODALITIES):
         absent = [clip.clip_id for clip in clips if not modalities_present(clip)[index]]
         if absent:
             listed = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
@@ -124,4 +138,4 @@ def _update(digest: "hashlib._Hash", clip: ClipTensors, split: str) -> None:
     digest.update(f"{clip.clip_id}\0{split}\0{clip.target!r}\0{clip.present}\0{clip.paired}\0".encode())
     for tensor in (clip.text, clip.audio, clip.video, clip.text_mean, clip.audio_mean):
         digest.update(f"{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.numpy())
+        digest.update(tensor.numpy().tobytes())

@@ -1,5 +1,6 @@
 """STA-CA: text-audio contrastive pretraining of the projection heads on mean vectors (METHOD.md section 2)."""
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -15,27 +16,12 @@ from sadgr.train.errors import TrainError
 from sadgr.train.heads import ProjectionHeads
 from sadgr.train.loop import Log, Loop, Row, adamw, batches, seed_epoch
 from sadgr.train.losses import info_nce
+from sadgr.train.pairs import Pairs
 from sadgr.train.retrieval import retrieval_metrics
 from sadgr.train.rundir import claim
 
 HEADS_FILE = "heads.safetensors"
 PLAN_FILE = "heads.json"
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Mean vectors of P clips: text (P, Dt) and audio (P, Da), float32, row for row of one clip."""
-
-    text: Tensor
-    audio: Tensor
-
-    def __len__(self) -> int:
-        """P."""
-        return len(self.text)
-
-    def __getitem__(self, rows: Tensor) -> "Pairs":
-        """Choose rows by index or mask."""
-        return Pairs(self.text[rows], self.audio[rows])
 
 
 def pretrain(
@@ -105,13 +91,18 @@ def measure(heads: ProjectionHeads, pairs: Pairs, batch_size: int) -> dict[str, 
     return {"loss": _loss(heads, pairs, batch_size), **retrieval_metrics(*heads(pairs.text, pairs.audio))}
 
 
+def _contrast(heads: ProjectionHeads, pairs: Pairs) -> Tensor:
+    text, audio = heads(pairs.text, pairs.audio)
+    return info_nce(text, audio, heads.logit_scale())
+
+
 @torch.no_grad()
 def _loss(heads: ProjectionHeads, pairs: Pairs, batch_size: int) -> float:
     """Mean InfoNCE over batches, the same ones whenever it is asked."""
     total = 0.0
     for rows in batches(len(pairs), batch_size, torch.Generator().manual_seed(0)):
         part = pairs[rows]
-        total += float(info_nce(*heads(part.text, part.audio), heads.logit_scale())) * len(part)
+        total += float(_contrast(heads, part)) * len(part)
     return total / len(pairs)
 
 
@@ -130,13 +121,12 @@ def _epoch(
         factor = learning_rate_factor(step, config.epochs * len(parts), config.warmup_fraction)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * factor
-        part = train[rows]
-        loss = info_nce(*heads(part.text, part.audio), heads.logit_scale())
+        loss = _contrast(heads, train[rows])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         heads.limit_scale()
-        total += float(loss) * len(part)
+        total += float(loss) * len(rows)
     score = _loss(heads, held_out, config.batch_size)
     return {"train_loss": total / len(train), "score": score, "temperature": 1 / float(heads.logit_scale())}
 
@@ -147,10 +137,11 @@ def _describe(row: Row) -> str:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Finished heads: their tensors, and the JSON that tells what they are."""
+    """Finished heads: their tensors, the JSON that tells what they are, and the SHA-256 of the tensors' file."""
 
     tensors: Mapping[str, Tensor]
     plan: Mapping[str, Any]
+    sha256: str
 
 
 def load_heads(folder: Path) -> Pretrained:
@@ -162,4 +153,5 @@ def load_heads(folder: Path) -> Pretrained:
     plan = read_json(folder / PLAN_FILE)
     if "metrics" not in plan:
         raise TrainError(f"{folder}: pretraining is unfinished; start the same sadgr-train pretrain again first")
-    return Pretrained(read_tensors(folder / HEADS_FILE)[0], plan)
+    tensors, _ = read_tensors(folder / HEADS_FILE)
+    return Pretrained(tensors, plan, hashlib.sha256((folder / HEADS_FILE).read_bytes()).hexdigest())
