@@ -24,7 +24,22 @@ if TYPE_CHECKING:
     from sadgr.extract.run import Summary
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+def _failure_limit(_: click.Context, __: click.Parameter, text: str) -> tuple[float, bool]:
+    """Read `12` or `2%` before any work begins; gives the number, and whether it is a share in percent."""
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = -1.0
+    if not number >= 0:
+        raise click.BadParameter(f"{text!r}: expected a number such as 12 or a share such as 2%")
+    return number, text.endswith("%")
+
+
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+    epilog="Exit codes: 0 complete; 2 used wrongly; 3 done, but some clips failed (they are listed); 75 stopped by a "
+    "signal, start again to go on.",
+)
 @click.version_option(package_name="sadgr")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("cache", type=click.Path(path_type=Path, file_okay=False))
@@ -44,7 +59,9 @@ if TYPE_CHECKING:
     "--alignments", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Folder of TextGrids."
 )
 @click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")
-@click.option("--max-failures", metavar="N|P%", default="0", help="So many failed clips still end with exit code 0.")
+@click.option(
+    "--max-failures", type=FailureLimit(), default="0", help="So many failed clips still end with exit code 0."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @config_option
 @friendly(AlignError, CacheError, ExtractError)
@@ -60,16 +77,13 @@ def main(
     aligner: str,
     alignments: Path | None,
     device: str,
-    max_failures: str,
+    max_failures: tuple[float, bool],
     as_json: bool,
 ) -> None:
-    r"""Extract features of the clips in SOURCE into CACHE.
+    """Extract features of the clips in SOURCE into CACHE.
 
     SOURCE is a folder in MMSA's layout (label.csv), LibriSpeech, or media with subtitles beside them. What CACHE holds
     already is skipped, so that starting again goes on where a run ended.
-
-    \b
-    Exit codes: 0 complete; 2 used wrongly; 3 done, but some clips failed (they are listed); 75 stopped by a signal.
     """
     if not source.exists():
         raise SourceError(f"source {source} does not exist")
@@ -82,7 +96,8 @@ def main(
     _tell(summary, as_json)
     if not summary.finished:
         raise SystemExit(EXIT_UNFINISHED)
-    if len(summary.failed) > _allowed(max_failures, summary.clips):
+    number, in_percent = max_failures
+    if len(summary.failed) > (number * summary.clips / 100 if in_percent else number):
         raise SystemExit(EXIT_CLIPS_FAILED)
 
 
@@ -106,16 +121,6 @@ def _aligner(name: str, alignments: Path | None) -> "Aligner":
     if alignments is not None:
         raise click.UsageError("--alignments goes with --aligner textgrid")
     return PocketSphinxAligner()
-
-
-def _allowed(text: str, clips: int) -> float:
-    try:
-        allowed = float(text.removesuffix("%")) * (clips / 100 if text.endswith("%") else 1)
-    except ValueError:
-        allowed = -1.0
-    if not allowed >= 0:
-        raise click.UsageError(f"--max-failures {text!r}: expected a number such as 12 or a share such as 2%")
-    return allowed
 
 
 def _tell(summary: "Summary", as_json: bool) -> None:
