@@ -60,7 +60,11 @@ def _failure_limit(_: click.Context, __: click.Parameter, text: str) -> tuple[fl
 )
 @click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")
 @click.option(
-    "--max-failures", type=FailureLimit(), default="0", help="So many failed clips still end with exit code 0."
+    "--max-failures",
+    metavar="N|P%",
+    callback=_failure_limit,
+    default="0",
+    help="So many failed clips still end with exit code 0.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @config_option
