@@ -15,7 +15,8 @@ import numpy as np
 
 from sadgr.align.errors import AlignmentFailed, UnpronounceableWord
 from sadgr.align.phonemes import EspeakPronouncer
-from sadgr.align.transcript import fill_gaps, spoken_forms
+from sadgr.align.spoken import spoken_forms
+from sadgr.align.transcript import fill_gaps
 from sadgr.align.words import Utterance, WordTime
 
 SAMPLE_RATE_HZ = 16000
