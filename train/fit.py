@@ -116,8 +116,8 @@ def _epoch(number: int, model: SADGR, optimizer: torch.optim.Optimizer, data: Fi
         total_loss(task, contrastive, config.contrastive_weight).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         model.heads.limit_scale()
-        task_sum += float(task) * len(rows)
-        contrastive_sum += float(contrastive) * len(rows)
+        task_sum += task.item() * len(rows)
+        contrastive_sum += contrastive.item() * len(rows)
     valid = data.splits["valid"]
     score = float((predict(model, valid) - targets(valid)).abs().mean())
     return {"train_mae": task_sum / len(train), "train_contrastive": contrastive_sum / len(train), "score": score}

@@ -70,7 +70,7 @@ def pretrain(
         "n_held_out": len(held_out),
         "epochs": progress.epoch,
         "best_epoch": progress.best_epoch,
-        "temperature": 1 / float(heads.logit_scale()),
+        "temperature": 1 / heads.logit_scale().item(),
         "history": list(progress.history),
     }
     write_json(folder / PLAN_FILE, {**read_json(folder / PLAN_FILE), "metrics": metrics})
@@ -102,7 +102,7 @@ def _loss(heads: ProjectionHeads, pairs: Pairs, batch_size: int) -> float:
     total = 0.0
     for rows in batches(len(pairs), batch_size, torch.Generator().manual_seed(0)):
         part = pairs[rows]
-        total += float(_contrast(heads, part)) * len(part)
+        total += _contrast(heads, part).item() * len(part)
     return total / len(pairs)
 
 
@@ -126,9 +126,9 @@ def _epoch(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         heads.limit_scale()
-        total += float(loss) * len(rows)
+        total += loss.item() * len(rows)
     score = _loss(heads, held_out, config.batch_size)
-    return {"train_loss": total / len(train), "score": score, "temperature": 1 / float(heads.logit_scale())}
+    return {"train_loss": total / len(train), "score": score, "temperature": 1 / heads.logit_scale().item()}
 
 
 def _describe(row: Row) -> str:

@@ -1,0 +1,226 @@
+"""The commands from a small synthetic cache to results, as a user runs them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from sadgr.cache import (
+    ClipFeatures,
+    ClipRecord,
+    FeatureCache,
+    FeatureSetSpec,
+    FeatureWriter,
+    create_feature_set,
+    publishing_method,
+    source_digest,
+)
+from sadgr.train import cli
+from sadgr.train.config import FIT_PRESETS, PretrainConfig
+
+Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]
+SMALL = [
+    "--d-model",
+    "8",
+    "--d-key",
+    "4",
+    "--gate-hidden",
+    "8",
+    "--fusion-hidden",
+    "8",
+    "--batch-size",
+    "8",
+    "--learning-rate",
+    "0.003",
+]
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+
+
+def done(*arguments: object) -> Result:
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture
+def cache(labelled: Labelled, write_cache: Callable[..., Path]) -> Path:
+    """36 clips, one without audio and one without video."""
+    clips, labels = labelled(36)
+    clips[0] = replace(clips[0], audio_words=None, audio_mean=None, audio_mean_words=None)
+    clips[5] = replace(clips[5], video_frames=None, video_seconds=None)
+    return write_cache(clips, labels)
+
+
+def test_pretrain_fit_predict(cache: Path, tmp_path: Path) -> None:
+    heads, run, scores = tmp_path / "heads", tmp_path / "run", tmp_path / "scores.csv"
+    pretrained = done("pretrain", cache, heads, "--d-shared", 9, "--audio-mean", "mean_words", "--epochs", 3)
+    assert "23 pairs learned from, 6 held out" in pretrained.stdout
+    assert "36 clips, 35 with both means: 23 to learn from, 6 held out" in pretrained.stderr
+    fitted = done("fit", cache, run, "--heads", heads, "--epochs", 4, *SMALL)
+    assert "epoch 4/4" in fitted.stderr
+    assert "audio is absent in 1 of 36 clips (v0$_$0)" in fitted.stderr
+    assert "video is absent in 1 of 36 clips (v1$_$5)" in fitted.stderr
+    lines = [re.split(r"\s{2,}", line.strip()) for line in fitted.stdout.splitlines()]
+    assert lines[0][:4] == ["split", "N", "MAE", "Corr"]
+    assert [line[:2] for line in lines[1:3]] == [["valid", "6"], ["test", "6"]]
+
+    config = json.loads((run / "config.json").read_text())
+    assert config["dataset"] == "synthetic"
+    assert config["audio_mean"] == "mean_words"  # L_con reads what pretraining read
+    assert config["model"]["d_shared"] == 9 and config["settings"]["seed"] == 1111
+    assert (config["model"]["d_text"], config["model"]["d_audio"], config["model"]["d_video"]) == (10, 12, 14)
+    assert set(config["features"]) == {"text", "audio", "video"} and len(config["labels_sha256"]) == 64
+    assert config["versions"]["torch"]
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["valid"]["N"] == metrics["test"]["N"] == 6
+    predictions = pd.read_csv(run / "predictions.csv")
+    assert list(predictions) == ["clip_id", "split", "target", "prediction"] and len(predictions) == 36
+    test = predictions[predictions["split"] == "test"]
+    assert (test["target"] - test["prediction"]).abs().mean() == pytest.approx(metrics["test"]["MAE"], abs=1e-5)
+    assert len(pd.read_csv(run / "history.csv")) == metrics["epochs"] == 4
+    assert (run / "prediction.png").read_bytes().startswith(b"\x89PNG")
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+    done("predict", run, cache, "-o", scores)
+    again = pd.read_csv(scores).merge(predictions, on="clip_id", suffixes=("", "_fit"))
+    assert len(again) == 36
+    np.testing.assert_allclose(again["prediction"], again["prediction_fit"], atol=1e-5)
+    as_json = json.loads(done("predict", run, cache, "--json").stdout)
+    assert {row["clip_id"] for row in as_json} == set(predictions["clip_id"])
+    to_stdout = done("predict", run, cache).stdout
+    assert to_stdout == scores.read_text()
+
+
+def test_stopped_by_a_signal_then_started_again(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = ("--epochs", 5, *SMALL)
+    whole = done("fit", cache, tmp_path / "whole", "--json", *settings)
+    said: list[str] = []
+
+    def log(line: str) -> None:
+        said.append(line)
+        if line.startswith("epoch 2/"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cli, "log", log)
+        assert call("fit", cache, tmp_path / "run", *settings).exit_code == 75
+    assert said[-1] == "stopped after epoch 2; start the same command again to go on"
+    assert call("predict", tmp_path / "run", cache).exit_code == 2
+    resumed = done("fit", cache, tmp_path / "run", "--json", *settings)
+    assert "epoch 3/5" in resumed.stderr and "epoch 2/5" not in resumed.stderr
+    assert json.loads(resumed.stdout) == json.loads(whole.stdout)
+    for name in ("model.safetensors", "history.csv", "predictions.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_features_of_another_encoder_are_refused(
+    labelled: Labelled, write_cache: Callable[..., Path], tmp_path: Path
+) -> None:
+    clips, labels = labelled(18)
+    cache, other = write_cache(clips, labels), write_cache(clips, labels, layer=9, name="other")
+    done("pretrain", cache, tmp_path / "heads", "--d-shared", 9, "--epochs", 1)
+    done("fit", cache, tmp_path / "run", "--epochs", 1, *SMALL)
+    for refused in (
+        call("predict", tmp_path / "run", other),
+        call("fit", other, tmp_path / "new", "--heads", tmp_path / "heads", *SMALL),
+    ):
+        assert refused.exit_code == 2
+        assert "text features of another encoder" in refused.stderr and "layer: 12, now 9" in refused.stderr
+    changed = call("fit", other, tmp_path / "run", "--epochs", 1, *SMALL)
+    assert changed.exit_code == 2 and "features.text.fingerprint" in changed.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_several_feature_sets_must_be_named(cache: Path, tmp_path: Path) -> None:
+    data = FeatureCache(cache)["synthetic"]
+    spec = FeatureSetSpec("video", "other", {"encoder": {"weights": "other"}})
+    with FeatureWriter(create_feature_set(data.path, spec), publishing_method(data.path)) as writer:
+        arrays = {"frames": np.ones((2, 20), np.float32), "seconds": np.arange(2.0)}
+        writer.add(ClipRecord("v0$_$0", source_digest(clip="v0$_$0"), arrays))
+    refused = call("fit", cache, tmp_path / "run", "--epochs", 1, *SMALL)
+    assert refused.exit_code == 2 and spec.name in refused.stderr
+    done("fit", cache, tmp_path / "run", "--epochs", 1, "--video", spec.name, *SMALL)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["d_video"] == 20
+
+
+def test_clips_without_any_features_get_no_score(
+    labelled: Labelled, write_cache: Callable[..., Path], tmp_path: Path
+) -> None:
+    clips, labels = labelled(18)
+    nothing = ClipFeatures(clips[3].clip_id)
+    cache = write_cache([*clips[:3], nothing, *clips[4:]], labels)
+    done("fit", cache, tmp_path / "run", "--epochs", 1, *SMALL)
+    result = call("predict", tmp_path / "run", cache, "--json")
+    assert result.exit_code == 3
+    assert "1 clips have no features and no score: v1$_$3" in result.stderr
+    assert nothing.clip_id not in {row["clip_id"] for row in json.loads(result.stdout)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "{nowhere}", "{run}"], "is no cache"),
+        (["fit", "{cache}", "{run}", "--dataset", "mosi"], "no data set 'mosi'"),
+        (["fit", "{cache}", "{run}", "--heads", "{nowhere}"], "heads.json is missing"),
+        (["fit", "{cache}", "{run}", "--batch-size", "0"], "batch_size must be above 0"),
+        (["fit", "{cache}", "{run}", "--freeze-heads"], "give them with --heads"),
+        (["fit", "{cache}", "{run}", "--conv-kernel", "4"], "conv_kernel must be odd"),
+        (["fit", "{cache}", "{cache}"], "is not empty and holds no config.json"),
+        (["pretrain", "{cache}", "{run}", "--batch-size", "1"], "batch_size must be at least 2"),
+        (["predict", "{nowhere}", "{cache}"], "config.json is missing"),
+        (["predict", "{nowhere}", "{cache}", "--json", "-o", "x.csv"], "give one of them"),
+        (["fit", "{cache}", "{run}", "--lambda", "1"], "No such option"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(arguments: list[str], message: str, cache: Path, tmp_path: Path) -> None:
+    places = {"cache": cache, "run": tmp_path / "run", "nowhere": tmp_path / "nowhere"}
+    result = call(*(argument.format(**places) for argument in arguments))
+    assert result.exit_code == 2 and message in result.stderr, result.output
+    assert "Traceback" not in result.output
+
+
+def test_cache_without_labels_is_explained(
+    labelled: Labelled, write_cache: Callable[..., Path], tmp_path: Path
+) -> None:
+    clips, labels = labelled(12)
+    result = call("fit", write_cache(clips, labels.drop(columns="label")), tmp_path / "run", *SMALL)
+    assert result.exit_code == 2 and "has no labels" in result.stderr
+
+
+def test_config_file_fills_defaults_and_the_command_line_wins(cache: Path, tmp_path: Path) -> None:
+    file = tmp_path / "fit.yaml"
+    file.write_text("epochs: 7\npatience: 1\nseed: 5\n")
+    done("fit", cache, tmp_path / "run", "--config", file, "--epochs", 1, *SMALL)
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
+    assert (settings["epochs"], settings["patience"], settings["seed"]) == (1, 1, 5)
+
+
+def test_help_shows_the_dataclasses_defaults() -> None:
+    fit, pretrain = (" ".join(done(command, "--help").stdout.split()) for command in ("fit", "pretrain"))
+    default, paper = FIT_PRESETS["default"], FIT_PRESETS["paper"]
+    assert f"[default: {default.learning_rate}; paper: {paper.learning_rate}]" in fit
+    assert f"[default: {PretrainConfig().batch_size}]" in pretrain
+    assert (paper.learning_rate, paper.batch_size, paper.contrastive_weight) == (1e-5, 32, 0.1)
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    program = (
+        "import sys; from click.testing import CliRunner; from sadgr.train.cli import main\n"
+        "result = CliRunner().invoke(main, ['fit', '--help']); assert result.exit_code == 0\n"
+        "print([name for name in ('torch', 'numpy', 'pandas', 'sklearn', 'matplotlib', 'h5py') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

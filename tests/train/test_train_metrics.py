@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from sadgr.train.metrics import regression_metrics
+
+# Rounded half to even as NumPy does: 0.5 -> 0, 1.5 -> 2, 2.5 -> 2, -0.5 -> 0.
+PREDICTION = [0.5, 1.5, -0.4, 2.5, -3.7, 0.0]
+TRUTH = [0.0, 2.0, 0.6, 3.0, -3.0, -1.0]
+
+
+def oracle_f1(prediction: np.ndarray, truth: np.ndarray) -> float:
+    """Weighted F1 straight from its definition."""
+    total = 0.0
+    for value in (False, True):
+        hits = np.sum((prediction == value) & (truth == value))
+        denominator = np.sum(prediction == value) + np.sum(truth == value)
+        total += (2 * hits / denominator if denominator else 0.0) * np.sum(truth == value)
+    return total / len(truth)
+
+
+def test_hand_computed_values() -> None:
+    scores = regression_metrics(np.array(PREDICTION), np.array(TRUTH))
+    # |p - t| = 0.5 0.5 1.0 0.5 0.7 1.0
+    assert scores["MAE"] == pytest.approx(4.2 / 6)
+    # rounded: p = 0 2 0 2 -3 0, t = 0 2 1 3 -3 -1
+    assert scores["Mult_acc_7"] == pytest.approx(3 / 6)
+    # clipped to 2 first: p = 0 2 0 2 -2 0, t = 0 2 1 2 -2 -1
+    assert scores["Mult_acc_5"] == pytest.approx(4 / 6)
+    # p >= 0: T T F T F T; t >= 0: T T T T F F -> 4 of 6 agree
+    assert scores["Has0_acc_2"] == pytest.approx(4 / 6)
+    # positives: P = R = 3/4; negatives: P = R = 1/2; weighted by 4 and 2 clips of the truth
+    assert scores["Has0_F1_score"] == pytest.approx((4 * 0.75 + 2 * 0.5) / 6)
+    # without the first clip, p > 0: T F T F F; t > 0: T T T F F -> 4 of 5 agree
+    assert scores["Non0_acc_2"] == pytest.approx(4 / 5)
+    # positives: P = 1, R = 2/3, F1 = 0.8; negatives: P = 2/3, R = 1, F1 = 0.8
+    assert scores["Non0_F1_score"] == pytest.approx(0.8)
+    assert scores["Corr"] == pytest.approx(np.corrcoef(np.float32(PREDICTION), np.float32(TRUTH))[0, 1])
+    assert (scores["N"], scores["Non0_N"]) == (6, 5)
+
+
+def test_f1_weights_by_the_truth_not_by_the_prediction() -> None:
+    prediction, truth = np.array([1.0, 1.0, 1.0, -1.0]), np.array([1.0, -1.0, -1.0, -1.0])
+    scores = regression_metrics(prediction, truth)
+    # positives: P = 1/3, R = 1, F1 = 0.5, weight 1; negatives: P = 1, R = 1/3, F1 = 0.5, weight 3
+    assert scores["Has0_F1_score"] == pytest.approx(0.5)
+    skewed = regression_metrics(np.array([1.0, 1.0, 1.0]), np.array([1.0, -1.0, -1.0]))
+    assert skewed["Has0_F1_score"] == pytest.approx(0.5 / 3)  # swapped arguments would give 0.5
+
+
+@given(
+    arrays(np.float32, 17, elements=st.floats(-4, 4, width=16)),
+    arrays(np.float32, 17, elements=st.sampled_from([-3.0, -1.5, -0.5, 0.0, 0.5, 1.6, 2.5, 3.0])),
+)
+def test_equals_an_oracle_and_is_never_nan(p: np.ndarray, t: np.ndarray) -> None:
+    scores = regression_metrics(p, t)
+    assert scores["MAE"] == pytest.approx(np.mean(np.abs(p.astype(float) - t)), abs=1e-9)
+    assert scores["Mult_acc_7"] == np.mean(np.round(np.clip(p, -3, 3)) == np.round(np.clip(t, -3, 3)))
+    assert scores["Mult_acc_5"] == np.mean(np.round(np.clip(p, -2, 2)) == np.round(np.clip(t, -2, 2)))
+    assert scores["Has0_F1_score"] == pytest.approx(oracle_f1(p >= 0, t >= 0))
+    kept = t != 0
+    if kept.any():
+        assert scores["Non0_acc_2"] == np.mean((p[kept] > 0) == (t[kept] > 0))
+        assert scores["Non0_F1_score"] == pytest.approx(oracle_f1(p[kept] > 0, t[kept] > 0))
+    if np.ptp(p) and np.ptp(t):
+        assert scores["Corr"] == pytest.approx(np.corrcoef(p.astype(float), t.astype(float))[0, 1], abs=1e-6)
+    assert all(value is None or np.isfinite(value) for value in scores.values())
+
+
+def test_torch_and_numpy_and_columns_agree() -> None:
+    expected = regression_metrics(np.array(PREDICTION), np.array(TRUTH))
+    assert regression_metrics(torch.tensor(PREDICTION), torch.tensor(TRUTH)) == expected
+    assert regression_metrics(torch.tensor(PREDICTION)[:, None], np.array(TRUTH)) == expected
+
+
+def test_undefined_scores_are_none() -> None:
+    truth = np.array([1.0, -1.0, 2.0])
+    assert regression_metrics(np.full(3, 0.1), truth)["Corr"] is None
+    assert regression_metrics(truth, np.full(3, 0.1))["Corr"] is None
+    assert regression_metrics(np.array([1.0]), np.array([2.0]))["Corr"] is None
+    zeros = regression_metrics(truth, np.zeros(3))
+    assert (zeros["Non0_acc_2"], zeros["Non0_F1_score"], zeros["Non0_N"]) == (None, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "target", "message"),
+    [
+        ([1.0, np.nan], [1.0, 2.0], "prediction is not finite at 1 of 2 positions, first at 1"),
+        ([1.0, 2.0], [np.inf, 2.0], "target is not finite"),
+        ([1.0], [1.0, 2.0], "1 predictions for 2 targets"),
+        ([], [], "empty"),
+        ([[1.0, 2.0]], [1.0, 2.0], "one value for each clip"),
+    ],
+)
+def test_input_that_cannot_be_scored_is_named(prediction: list[float], target: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        regression_metrics(np.array(prediction), np.array(target))

@@ -1,0 +1,176 @@
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from sadgr.cache import ClipFeatures
+from sadgr.train.config import ModelConfig
+from sadgr.train.data import Batch, ClipTensors, clip_tensors, collate
+from sadgr.train.losses import info_nce
+from sadgr.train.model import SADGR
+
+WITHOUT = ("", "text", "audio", "video", "text audio", "text video", "audio video", "text audio video")
+
+
+def expected_parameters(c: ModelConfig) -> dict[str, int]:
+    """Closed form of METHOD.md's table, row by row."""
+
+    def linear(d_in: int, d_out: int) -> int:
+        return d_in * d_out + d_out
+
+    return {
+        "missing": c.d_text + c.d_audio + c.d_video,
+        "heads": linear(c.d_text, c.d_shared) + linear(c.d_audio, c.d_shared) + 1,
+        "text_conv": c.conv_kernel * c.d_shared * c.d_model + c.d_model,
+        "audio_conv": c.conv_kernel * c.d_shared * c.d_model + c.d_model,
+        "word_attention": 5 * linear(c.d_model, c.d_model) + linear(c.d_model, c.d_model) + 3 + 2 * c.d_model,
+        "video_attention": 2 * linear(c.d_video, c.d_key) + linear(c.d_video, c.d_video),
+        "gate": linear(c.d_audio, c.gate_hidden) + linear(c.gate_hidden, c.d_video),
+        "fusion": linear(2 * c.d_model + c.d_video, c.fusion_hidden),
+        "head": linear(c.fusion_hidden, c.n_outputs),
+    }
+
+
+@pytest.mark.parametrize("config", [ModelConfig(), ModelConfig(d_text=384, d_audio=400, d_video=416, n_outputs=3)])
+def test_parameters_are_the_table_s(config: ModelConfig) -> None:
+    with torch.device("meta"):
+        model = SADGR(config)
+    found = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
+    assert found == expected_parameters(config)
+
+
+def test_paper_sized_model_by_number() -> None:
+    # heads 1,181,185; convolutions 2 x 590,080; word attention 395,267; video attention 689,024; gate 394,240;
+    # fusion 327,936; head 257; missing 2,304
+    assert sum(expected_parameters(ModelConfig()).values()) == 4_170_373
+
+
+def test_every_row_has_the_table_s_shape(small: ModelConfig, make_clip: Callable[..., ClipFeatures]) -> None:
+    clips = [clip_tensors(make_clip(str(i), i, n_words=i + 1, n_frames=3 - i), small) for i in range(3)]
+    model, batch = SADGR(small), collate(clips)
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def noting(name: str) -> Callable[..., None]:
+        def note(_module: torch.nn.Module, _args: object, out: Tensor | Sequence[Tensor]) -> None:
+            first = out if isinstance(out, Tensor) else out[0]
+            shapes.setdefault(name, tuple(first.shape))  # of the heads' two calls, the one on words
+
+        return note
+
+    for name, child in model.named_children():
+        child.register_forward_hook(noting(name))
+    output = model(batch)
+    assert shapes == {
+        "missing": (3, 3, small.d_text),
+        "heads": (3, 3, small.d_shared),
+        "text_conv": (3, 3, small.d_model),
+        "audio_conv": (3, 3, small.d_model),
+        "word_attention": (3, 3, small.d_model),
+        "video_attention": (3, 3, small.d_video),
+        "gate": (3, small.d_video),
+        "fusion": (3, small.fusion_hidden),
+        "head": (3, 1),
+    }
+    assert output.prediction.shape == (3, 1)
+    assert output.text_shared.shape == output.audio_shared.shape == (3, small.d_shared)
+    assert output.gate.shape == (3, small.d_video)
+    assert bool(((output.gate >= 0) & (output.gate <= 1)).all())
+
+
+def with_more_padding(batch: Batch, words: int, frames: int, fill: float) -> Batch:
+    def grow(rows: Tensor, more: int) -> Tensor:
+        return functional.pad(rows, (0, 0, 0, more), value=fill)
+
+    return replace(
+        batch,
+        text=grow(batch.text, words),
+        audio=grow(batch.audio, words),
+        word_mask=functional.pad(batch.word_mask, (0, words)),
+        video=grow(batch.video, frames),
+        frame_mask=functional.pad(batch.frame_mask, (0, frames)),
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    clips=st.lists(st.tuples(st.integers(1, 6), st.integers(1, 4), st.sampled_from(WITHOUT)), min_size=1, max_size=5),
+    words=st.integers(0, 5),
+    frames=st.integers(0, 5),
+    fill=st.sampled_from([0.0, 1.0, -50.0]),
+)
+def test_padding_never_changes_a_prediction(
+    clips: list[tuple[int, int, str]],
+    words: int,
+    frames: int,
+    fill: float,
+    small: ModelConfig,
+    make_clip: Callable[..., ClipFeatures],
+) -> None:
+    torch.manual_seed(0)
+    model = SADGR(small).eval()
+    tensors = [
+        clip_tensors(make_clip(str(i), i, n_words, n_frames, without=without), small)
+        for i, (n_words, n_frames, without) in enumerate(clips)
+    ]
+    with torch.no_grad():
+        together = model(with_more_padding(collate(tensors), words, frames, fill)).prediction
+        alone = torch.cat([model(collate([clip])).prediction for clip in tensors])
+    torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
+
+
+def mixed_batch(small: ModelConfig, make_clip: Callable[..., ClipFeatures]) -> Batch:
+    clips = [make_clip(str(i), i, n_words=2 + i % 3, without=without) for i, without in enumerate((*WITHOUT, ""))]
+    return collate([clip_tensors(clip, small, target=1.0) for clip in clips])
+
+
+def test_gradient_reaches_every_parameter(small: ModelConfig, make_clip: Callable[..., ClipFeatures]) -> None:
+    torch.manual_seed(0)
+    model, batch = SADGR(small), mixed_batch(small, make_clip)
+    output = model(batch)
+    task = functional.l1_loss(output.prediction.squeeze(-1), batch.target)
+    (task + 0.1 * info_nce(output.text_shared, output.audio_shared, output.logit_scale)).backward()
+    # Softmax ignores what is the same for all keys of a query: these two are in the table, yet have nothing to do.
+    inert = {"word_attention.bias", "video_attention.key.bias"}
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        if name in inert:
+            assert parameter.grad.abs().max() < 1e-6, name
+        else:
+            assert parameter.grad.abs().max() > 1e-6, name
+
+
+@pytest.mark.parametrize("modality", ["text", "audio", "video"])
+def test_learned_vector_stands_in_for_what_is_missing(
+    modality: str, small: ModelConfig, make_clip: Callable[..., ClipFeatures]
+) -> None:
+    torch.manual_seed(0)
+    model = SADGR(small).eval()
+    index = ("text", "audio", "video").index(modality)
+    clip = make_clip("a", 0, n_words=3, n_frames=1)
+    without = clip_tensors(make_clip("a", 0, n_words=3, n_frames=1, without=modality), small)
+    vector = model.missing.vectors[index].detach()
+    whole = clip_tensors(clip, small)
+    given_as_feature = replace(whole, **{modality: vector.expand_as(getattr(whole, modality))})
+    with torch.no_grad():
+        found, expected = (model(collate([one])).prediction for one in (without, given_as_feature))
+        assert not torch.equal(found, model(collate([whole])).prediction)
+    torch.testing.assert_close(found, expected)
+
+
+def test_contrast_counts_only_clips_with_both_means(small: ModelConfig, make_clip: Callable[..., ClipFeatures]) -> None:
+    batch = mixed_batch(small, make_clip)
+    output = SADGR(small)(batch)
+    assert len(output.text_shared) == int(batch.paired.sum()) == 3  # whole, whole, and the one without video
+    alone: list[ClipTensors] = [clip_tensors(make_clip("a", 0, without="audio"), small)]
+    assert len(SADGR(small)(collate(alone)).text_shared) == 0
+
+
+@pytest.mark.parametrize("wrong", [{"d_model": 0}, {"conv_kernel": 2}, {"dropout": 1.0}, {"n_outputs": -1}])
+def test_impossible_widths_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ModelConfig(**wrong)  # type: ignore[arg-type]
