@@ -37,6 +37,12 @@ def speech() -> Speech:
     return synthesise("the juice of lemons makes fine punch")
 
 
+@pytest.fixture(scope="session")
+def narration(shared_data: Path) -> NDArray[np.float32]:
+    """A real narrator with subtitles: the 16 kHz one of the film's two audio streams, float32, shape (n,)."""
+    return decode(shared_data / "clips/nasa_webb.mp4", stream=1)
+
+
 def decode(path: Path, stream: int = 0) -> NDArray[np.float32]:
     """One audio stream as mono 16 kHz float32, shape (n,)."""
     resampler = av.AudioResampler("flt", "mono", RATE_HZ)
