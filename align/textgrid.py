@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+import unicodedata
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ _WORDS_TIER = "words"
 _ENDINGS = (".TextGrid", ".textgrid", ".json")
 _OVERLAP_SECONDS = 1e-3
 _BEYOND_SECONDS = 0.1
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, textgrid.utils.errors.PraatioException)
+"""All that bytes which are no alignment make the parsers raise."""
 
 
 class TextGridAligner:
@@ -43,7 +47,7 @@ class TextGridAligner:
         self._files: dict[str, list[Path]] = {}
         for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
             if path.suffix in _ENDINGS and path.is_file():
-                self._files.setdefault(path.stem, []).append(path)
+                self._files.setdefault(unicodedata.normalize("NFC", path.stem), []).append(path)
         if not self._files:
             raise AlignerUnavailable(f"{folder} holds no .TextGrid or .json file; name the folder that MFA wrote")
 
@@ -65,19 +69,14 @@ class TextGridAligner:
         path = self._file(utterance.clip_id)
         try:
             timed = [one for one in _read(path) if one[0].strip().lower() not in SILENCE]
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            textgrid.utils.errors.PraatioException,
-        ) as error:
-            raise AlignmentFailed(utterance.clip_id, f"{path} cannot be read as word times: {error}") from error
+        except _UNREADABLE as error:
+            raise AlignmentFailed(
+                utterance.clip_id, f"{path} cannot be read as word times ({type(error).__name__}: {error})"
+            ) from error
         duration = utterance.duration_seconds
         if fault := _fault(timed, duration):
             raise AlignmentFailed(utterance.clip_id, f"{path}: {fault}")
-        timed = [(label, min(start, duration), min(end, duration)) for label, start, end in timed]
+        timed = [(label, min(max(start, 0.0), duration), min(end, duration)) for label, start, end in timed]
         spans = match_words(utterance.words, timed, UNKNOWN)
         if not any(spans):
             raise AlignmentFailed(utterance.clip_id, f"{path} has no word of the transcript; is it another clip's?")
@@ -98,15 +97,24 @@ class TextGridAligner:
 def _read(path: Path) -> list[Timed]:
     """Reads the words tier of a long or short TextGrid, or of MFA's JSON."""
     if path.suffix == ".json":
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return [
-            (str(label), float(start), float(end)) for start, end, label in content["tiers"][_WORDS_TIER]["entries"]
-        ]
-    grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, reportingMode="silence")
-    names = [name for name in grid.tierNames if name == _WORDS_TIER or name.endswith(f" - {_WORDS_TIER}")]
-    if len(names) != 1:
-        raise ValueError(f"expected one tier called {_WORDS_TIER!r}, it has {', '.join(grid.tierNames)}")
-    return [(entry.label, entry.start, entry.end) for entry in grid.getTier(names[0]).entries]
+        tiers = json.loads(path.read_bytes())["tiers"]
+        return [(label, float(start), float(end)) for start, end, label in tiers[_words_tier(tiers)]["entries"]]
+    grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=True, reportingMode="silence")
+    tier = grid.getTier(_words_tier(grid.tierNames))
+    timed = [(entry.label, entry.start, entry.end) for entry in tier.entries]
+    if (
+        timed and timed[-1][2] < tier.maxTimestamp - _BEYOND_SECONDS
+    ):  # Praat's tiers have no gaps: silence is an interval
+        raise ValueError(f"its words stop at {timed[-1][2]} of {tier.maxTimestamp} s: the file is cut off")
+    return timed
+
+
+def _words_tier(names: Collection[str]) -> str:
+    """Finds the one words tier; MFA puts the speaker's name before it where it knows speakers."""
+    found = [name for name in names if name == _WORDS_TIER or name.endswith(f" - {_WORDS_TIER}")]
+    if len(found) != 1:
+        raise ValueError(f"expected one tier called {_WORDS_TIER!r}, it has {', '.join(names) or 'none'}")
+    return found[0]
 
 
 def _fault(timed: list[Timed], duration_seconds: float) -> str:
@@ -115,6 +123,8 @@ def _fault(timed: list[Timed], duration_seconds: float) -> str:
         return "its words tier is empty; MFA could not align this clip"
     last = 0.0
     for label, start, end in timed:
+        if not (math.isfinite(start) and math.isfinite(end)):
+            return f"{label!r} at {start}-{end} s has no time"
         if end <= start or start < last - _OVERLAP_SECONDS:
             return f"{label!r} at {start:.3f}-{end:.3f} s overlaps what stands before it, or ends before it starts"
         last = end
