@@ -43,6 +43,7 @@ def match_words(
     letters = [plain_letters(word) for word in words]
     places = [place for place, wanted in enumerate(letters) if wanted]  # what cannot be spoken has no counterpart
     wanted = [letters[place] for place in places]
+    timed = [one for one in timed if one[0].lower() in unknown or plain_letters(one[0])]
     found = ["" if label.lower() in unknown else plain_letters(label) for label, _, _ in timed]
     matched: list[tuple[float, float] | None] = [None] * len(wanted)
     for kind, i1, i2, j1, j2 in SequenceMatcher(None, wanted, found, autojunk=False).get_opcodes():

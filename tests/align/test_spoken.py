@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from sadgr.align.spoken import plain_letters, spoken_forms
 
 SAID = {
