@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+import numpy as np
+
 from sadgr.align.spoken import plain_letters
 from sadgr.align.words import Flag, WordTime
 
@@ -78,10 +80,9 @@ def fill_gaps(
     free_from = 0.0
 
     def share(until: float) -> None:
-        step = max(until - free_from, 0.0) / max(len(waiting), 1)
-        for number, word in enumerate(waiting):
-            begin = free_from + number * step
-            times.append(WordTime(word, begin, begin + step, 0.0, Flag.INTERPOLATED))
+        edges = np.linspace(free_from, max(until, free_from), len(waiting) + 1).tolist()
+        for word, begin, end in zip(waiting, edges[:-1], edges[1:], strict=True):
+            times.append(WordTime(word, begin, end, 0.0, Flag.INTERPOLATED))
         waiting.clear()
 
     for word, span, score in zip(words, spans, scores, strict=True):

@@ -1,0 +1,62 @@
+# `make demo` and `make test` set everything up by themselves. `make help` lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+DEMO := build/demo
+PACKAGES := align cache extract train
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help demo test test-slow lint bench lock clean
+
+help:
+	@echo "make demo       extract, align, pretrain, train and score on the demo clips (build/demo)"
+	@echo "make test       ruff, mypy, and the tests"
+	@echo "make test-slow  the tests that take minutes"
+	@echo "make lint       ruff and mypy alone"
+	@echo "make bench      benchmarks; leave the machine idle meanwhile"
+	@echo "make lock       resolve the exact versions of requirements.lock anew"
+	@echo "make clean      remove .venv and build"
+
+$(READY): requirements.lock setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --editable .
+	touch $@
+
+demo: $(READY)
+	$(BIN)/sadgr-extract examples/demo/talking $(DEMO)/cache --dataset demo --preset offline
+	$(BIN)/sadgr-extract examples/demo/nasa_webb.mp4 $(DEMO)/cache --dataset nasa --preset offline
+	$(BIN)/sadgr-cache info $(DEMO)/cache
+	$(BIN)/sadgr-train pretrain $(DEMO)/cache $(DEMO)/heads --dataset demo
+	$(BIN)/sadgr-train fit $(DEMO)/cache $(DEMO)/run --dataset demo --heads $(DEMO)/heads
+	@echo "The clips are synthetic: these scores say nothing about MOSI. Figure: $(DEMO)/run/prediction.png"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	mkdir -p .typecheck/sadgr
+	for package in $(PACKAGES); do ln -sfn ../../$$package .typecheck/sadgr/$$package; done
+	MYPYPATH=.typecheck $(BIN)/mypy -p sadgr
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+bench: $(READY)
+	$(BIN)/python benchmarks/cache_reading.py
+	$(BIN)/python benchmarks/extraction_overhead.py
+
+# The lock is what a fresh environment resolves to; torch's local version tag (+cpu) is left out, so that the same
+# lock takes the CPU or the CUDA build, whichever the index offers.
+lock:
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --progress-bar off "torch==2.13.0" ".[dev,g2p,offline]"
+	( echo "# Exact versions, made by \`make lock\`; setup.cfg has the ranges."; \
+	  build/lock/bin/python -m pip freeze --exclude sadgr | sed -e 's/^\(torch==[0-9.]*\)+.*/\1/' \
+	    -e 's/^\(decord==.*\)/\1; sys_platform == "linux" and platform_machine == "x86_64"/' ) > requirements.lock
+	rm -rf build/lock
+
+clean:
+	rm -rf .venv build .typecheck
