@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         ShardInvalidError,
     )
     from sadgr.cache.feature_set import FeatureSet, FeatureWriter, create_feature_set
-    from sadgr.cache.identity import canonical_json, fingerprint, source_digest
+    from sadgr.cache.identity import canonical_json, file_sha256, fingerprint, source_digest
     from sadgr.cache.ids import escape, normalise_id, unescape
     from sadgr.cache.labels import labels_hash, read_labels, write_labels
     from sadgr.cache.publish import publishing_method
@@ -48,6 +48,7 @@ __all__ = [
     "canonical_json",
     "create_feature_set",
     "escape",
+    "file_sha256",
     "fingerprint",
     "labels_hash",
     "normalise_id",
@@ -69,7 +70,7 @@ _HOMES = {
         "ShardInvalidError",
     ),
     "feature_set": ("FeatureSet", "FeatureWriter", "create_feature_set"),
-    "identity": ("canonical_json", "fingerprint", "source_digest"),
+    "identity": ("canonical_json", "file_sha256", "fingerprint", "source_digest"),
     "ids": ("escape", "normalise_id", "unescape"),
     "labels": ("labels_hash", "read_labels", "write_labels"),
     "publish": ("publishing_method",),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -25,6 +26,12 @@ def fingerprint(spec: Mapping[str, Any]) -> str:
 def source_digest(**fields: Any) -> str:
     """Return the digest of what a clip's features were made from, such as its transcript, media hash and time span."""
     return fingerprint(fields)
+
+
+def file_sha256(path: Path) -> str:
+    """Return a file's SHA-256 (64 hex digits)."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _refuse_other_keys(value: Any) -> None:

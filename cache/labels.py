@@ -1,12 +1,12 @@
 """A data set's `labels.csv`: ids, splits, transcripts, speakers and label columns, for people and pandas alike."""
 
-import hashlib
 import io
 from pathlib import Path
 
 import pandas as pd
 
 from sadgr.cache.errors import CacheError
+from sadgr.cache.identity import file_sha256
 from sadgr.cache.publish import replace
 
 LABELS_FILE = "labels.csv"
@@ -67,7 +67,7 @@ def write_labels(dataset: Path, rows: pd.DataFrame) -> list[str]:
 
 def labels_hash(dataset: Path) -> str:
     """Return the SHA-256 (64 hex digits) of the file as it lies."""
-    return hashlib.sha256((dataset / LABELS_FILE).read_bytes()).hexdigest()
+    return file_sha256(dataset / LABELS_FILE)
 
 
 def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:

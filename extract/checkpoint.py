@@ -1,15 +1,14 @@
 """Where a frozen encoder's weights come from, and what identifies them."""
 
-import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sadgr.cache import fingerprint
+from sadgr.cache import file_sha256, fingerprint
 from sadgr.extract.errors import ModelUnavailableError
 
 Kind = Literal["text", "audio", "video"]
@@ -92,29 +91,27 @@ class Checkpoint:
         }
 
 
-def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256 (64 hex digits)."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def resolve(model: ModelName, kind: Kind, local_files_only: bool = False) -> Checkpoint:
+def resolve(
+    model: ModelName, kind: Kind, local_files_only: bool = False, say: Callable[[str], None] = lambda _: None
+) -> Checkpoint:
     """Return the checkpoint of this name, fetching it where that is allowed.
 
     Args:
         model: local folder, hub id or `OFFLINE`.
         kind: which of the offline models `OFFLINE` means, and which option the remedy names.
         local_files_only: use what this machine already holds; `HF_HUB_OFFLINE=1` does the same.
+        say: told, a line at a time, what takes long.
 
     Raises:
         ModelUnavailableError: it cannot be had; the message says what would help.
     """
     if model.name == OFFLINE:
-        return _offline(kind)
+        return _offline(kind, say)
     folder = Path(model.name)
     if folder.is_dir():
         checkpoint = Checkpoint(folder.resolve().name, folder, {"model": folder.resolve().name})
     else:
+        say(f"{kind} model: {model}")
         folder = _from_hub(model, kind, local_files_only)
         checkpoint = Checkpoint(model.name.split("/")[-1], folder, {"model": model.name, "revision": folder.name})
     if not (folder / "config.json").is_file():
@@ -122,12 +119,12 @@ def resolve(model: ModelName, kind: Kind, local_files_only: bool = False) -> Che
     return checkpoint
 
 
-def _offline(kind: Kind) -> Checkpoint:
+def _offline(kind: Kind, say: Callable[[str], None]) -> Checkpoint:
     from sadgr.extract.offline import OFFLINE_MODELS, OfflineModelError, offline_model
 
     known = OFFLINE_MODELS[kind]
     try:
-        folder = offline_model(kind)
+        folder = offline_model(kind, progress=say)
     except OfflineModelError as error:
         raise ModelUnavailableError(str(error)) from error
     about = {"model": known.name, "description": known.description, "licence": known.licence}

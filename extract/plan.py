@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sadgr.cache import FeatureSet, source_digest
-from sadgr.extract.checkpoint import file_sha256
+from sadgr.cache import FeatureSet, file_sha256, source_digest
 from sadgr.extract.clips import Clip
 
 

@@ -113,7 +113,9 @@ def run(request: Request, aligner: Aligner, stop: Callable[[], bool], say: Calla
     method = publishing_method(cache.path)
     say(f"{name}: {len(clips)} clips ({source.layout}); shards are published by {method} in {cache.path}")
     data = cache.create_dataset(name)
-    checkpoints = {kind: resolve(_model(request, kind), kind, request.local_files_only) for kind in _kinds(clips)}
+    checkpoints = {
+        kind: resolve(getattr(request.models, kind), kind, request.local_files_only, say) for kind in _kinds(clips)
+    }
     words = words_spec(aligner)
     encoders = encoder_specs(checkpoints, words)
     specs = {
@@ -143,10 +145,6 @@ def run(request: Request, aligner: Aligner, stop: Callable[[], bool], say: Calla
         log=log.path,
         finished=report.finished,
     )
-
-
-def _model(request: Request, kind: Kind) -> Any:
-    return getattr(request.models, kind)
 
 
 def _kinds(clips: Sequence[Clip]) -> list[Kind]:

@@ -1,6 +1,5 @@
 """STA-CA: text-audio contrastive pretraining of the projection heads on mean vectors (METHOD.md section 2)."""
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sadgr.cache import file_sha256
 from sadgr.train.checkpoint import read_json, read_tensors, write_json
 from sadgr.train.config import PretrainConfig
 from sadgr.train.errors import TrainError
@@ -154,4 +154,4 @@ def load_heads(folder: Path) -> Pretrained:
     if "metrics" not in plan:
         raise TrainError(f"{folder}: pretraining is unfinished; start the same sadgr-train pretrain again first")
     tensors, _ = read_tensors(folder / HEADS_FILE)
-    return Pretrained(tensors, plan, hashlib.sha256((folder / HEADS_FILE).read_bytes()).hexdigest())
+    return Pretrained(tensors, plan, file_sha256(folder / HEADS_FILE))

