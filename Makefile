@@ -18,18 +18,19 @@ help:
 	@echo "make clean      remove .venv and build"
 
 $(READY): requirements.lock setup.cfg pyproject.toml
+	@echo "Setting up .venv: some 80 packages, torch among them; a few minutes."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --editable .
 	touch $@
 
 demo: $(READY)
-	$(BIN)/sadgr-extract examples/demo/talking $(DEMO)/cache --dataset demo --preset offline
+	$(BIN)/sadgr-extract examples/demo/talking $(DEMO)/cache --dataset synthetic-demo --preset offline
 	$(BIN)/sadgr-extract examples/demo/nasa_webb.mp4 $(DEMO)/cache --dataset nasa --preset offline
 	$(BIN)/sadgr-cache info $(DEMO)/cache
-	$(BIN)/sadgr-train pretrain $(DEMO)/cache $(DEMO)/heads --dataset demo
-	$(BIN)/sadgr-train fit $(DEMO)/cache $(DEMO)/run --dataset demo --heads $(DEMO)/heads
-	@echo "The clips are synthetic: these scores say nothing about MOSI. Figure: $(DEMO)/run/prediction.png"
+	$(BIN)/sadgr-train pretrain $(DEMO)/cache $(DEMO)/heads --dataset synthetic-demo
+	$(BIN)/sadgr-train fit $(DEMO)/cache $(DEMO)/run --dataset synthetic-demo --heads $(DEMO)/heads
+	@echo "The clips of synthetic-demo are drawn and spoken by a script: these scores say nothing about MOSI. Figure: $(DEMO)/run/prediction.png"
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -104,13 +104,13 @@ def fit(
 
     with stop_requested() as should_stop:
         try:
-            metrics = run_fit(cache, run, config, model, heads, dataset, (text, audio, video), should_stop, log)
+            name, metrics = run_fit(cache, run, config, model, heads, dataset, (text, audio, video), should_stop, log)
         except Interrupted as stop:
             _exit_unfinished(stop)
     if as_json:
-        click.echo(json.dumps(metrics))
+        click.echo(json.dumps({"dataset": name, **metrics}))
         return
-    click.echo(metrics_table(metrics))
+    click.echo(metrics_table(name, metrics))
     click.echo(f"N is the number of clips scored, (-/+) leaves out clips whose truth is 0; all files are in {run}")
 
 

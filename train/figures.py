@@ -25,6 +25,7 @@ def prediction_figure(data: FitData, result: FitResult, dataset: str) -> Figure:
     curves.plot(epochs, [row["score"] for row in result.history], label=f"valid MAE, N = {len(data.splits['valid'])}")
     curves.axvline(result.best_epoch, color="0.7", linewidth=1, linestyle="--", label="epoch kept")
     curves.set(xlabel="epoch", ylabel="MAE", title="training")
+    curves.xaxis.get_major_locator().set_params(integer=True)
     curves.legend(frameon=False)
     return figure
 

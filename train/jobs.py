@@ -53,8 +53,8 @@ def run_fit(
     feature_sets: FeatureSetNames,
     should_stop: Callable[[], bool],
     log: Log,
-) -> dict[str, Metrics]:
-    """Fit a model on a cache and write the run; gives metrics by split."""
+) -> tuple[str, dict[str, Metrics]]:
+    """Fit a model on a cache and write the run; gives the data set's name, and metrics by split."""
     data = FeatureCache(cache).dataset(dataset)
     selection = data.select(*feature_sets)
     features = described(text=selection.text, audio=selection.audio, video=selection.video)
@@ -87,7 +87,7 @@ def run_fit(
     )
     write_figure(run / "prediction.png", prediction_figure(fit_data, result, data.name))
     write_run(run, fit_data, result)
-    return dict(result.metrics)
+    return data.name, dict(result.metrics)
 
 
 def run_predict(

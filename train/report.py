@@ -24,10 +24,10 @@ COLUMNS = (
 )
 
 
-def metrics_table(metrics: Mapping[str, Metrics]) -> str:
-    """One line a split; N stands beside the scores that it counts, 4 digits as MMSA prints."""
-    rows = [["split", *(title for title, _ in COLUMNS)]]
-    rows += [[split, *(_shown(scores[key]) for _, key in COLUMNS)] for split, scores in metrics.items()]
+def metrics_table(dataset: str, metrics: Mapping[str, Metrics]) -> str:
+    """One line a split; data set and N stand beside every score, 4 digits as MMSA prints."""
+    rows = [["data set", "split", *(title for title, _ in COLUMNS)]]
+    rows += [[dataset, split, *(_shown(scores[key]) for _, key in COLUMNS)] for split, scores in metrics.items()]
     return _aligned(rows)
 
 

@@ -74,8 +74,8 @@ def test_pretrain_fit_predict(cache: Path, tmp_path: Path) -> None:
     assert "audio is absent in 1 of 36 clips (v0$_$0)" in fitted.stderr
     assert "video is absent in 1 of 36 clips (v1$_$5)" in fitted.stderr
     lines = [re.split(r"\s{2,}", line.strip()) for line in fitted.stdout.splitlines()]
-    assert lines[0][:4] == ["split", "N", "MAE", "Corr"]
-    assert [line[:2] for line in lines[1:3]] == [["valid", "6"], ["test", "6"]]
+    assert lines[0][:5] == ["data set", "split", "N", "MAE", "Corr"]
+    assert [line[:3] for line in lines[1:3]] == [["synthetic", "valid", "6"], ["synthetic", "test", "6"]]
 
     config = json.loads((run / "config.json").read_text())
     assert config["dataset"] == "synthetic"
