@@ -3,13 +3,14 @@
 from sadgr.align.errors import AlignError, AlignerUnavailable, AlignmentFailed, PoolingError
 from sadgr.align.pooling import FrameGrid, pool_inside, pool_words
 from sadgr.align.transcript import WORD_SPLITTING_VERSION, split_words
-from sadgr.align.words import Aligner, Flag, Utterance, WordTime, evenly_spaced
+from sadgr.align.words import Aligner, Alignment, Flag, Utterance, WordTime, evenly_spaced, one_by_one
 
 __all__ = [
     "WORD_SPLITTING_VERSION",
     "AlignError",
     "Aligner",
     "AlignerUnavailable",
+    "Alignment",
     "AlignmentFailed",
     "Flag",
     "FrameGrid",
@@ -17,6 +18,7 @@ __all__ = [
     "Utterance",
     "WordTime",
     "evenly_spaced",
+    "one_by_one",
     "pool_inside",
     "pool_words",
     "split_words",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +16,8 @@ import numpy as np
 from sadgr.align.errors import AlignmentFailed, UnpronounceableWord
 from sadgr.align.phonemes import EspeakPronouncer
 from sadgr.align.spoken import spoken_forms
-from sadgr.align.transcript import fill_gaps
-from sadgr.align.words import Utterance, WordTime
+from sadgr.align.transcript import Span, fill_gaps
+from sadgr.align.words import Alignment, Utterance, WordTime, one_by_one
 
 SAMPLE_RATE_HZ = 16000
 FRAMES_PER_SECOND = 100
@@ -26,7 +26,16 @@ SILENT_BELOW = 1e-4
 """Peak amplitude below which there is nothing to align (three steps of 16-bit sound)."""
 
 # With the default second pass over the word lattice, or with narrower beams, last words get lost without a word.
-_SEARCH = {"bestpath": False, "beam": 1e-120, "wbeam": 1e-100, "pbeam": 1e-120, "cmn": "batch"}
+# A silence between words is as likely as none; at the default of 0.005, and no language model to weigh it against, a
+# short pause goes to the word after it.
+_SEARCH = {
+    "bestpath": False,
+    "beam": 1e-120,
+    "wbeam": 1e-100,
+    "pbeam": 1e-120,
+    "cmn": "batch",
+    "silprob": 0.5,
+}
 _WIDER = {**_SEARCH, "beam": 1e-250, "wbeam": 1e-250, "pbeam": 1e-250}
 _SCORE_NATS = 5.0
 _ACOUSTIC_SHIFT = 1024  # PocketSphinx keeps acoustic scores shifted right by 10 bits
@@ -61,8 +70,12 @@ class PocketSphinxAligner:
             "retry": _WIDER,
             "pronunciation": dict(self._pronouncer.settings),
             "numbers": version("num2words"),
-            "rules": 1,
+            "rules": 2,
         }
+
+    def align_all(self, utterances: Iterable[Utterance]) -> Iterator[Alignment]:
+        """Aligns one after the other."""
+        return one_by_one(self.align, utterances)
 
     def align(self, utterance: Utterance) -> tuple[WordTime, ...]:
         """Returns one `WordTime` per word; a word that nobody could pronounce is interpolated and flagged.
@@ -81,14 +94,12 @@ class PocketSphinxAligner:
             raise AlignmentFailed(
                 fail, f"its {len(spoken)} spoken words do not fit its {utterance.duration_seconds:.2f} s"
             )
-        spans: list[tuple[float, float] | None] = [None] * len(utterance.words)
-        scores = [0.0] * len(utterance.words)
+        spans: list[Span | None] = [None] * len(utterance.words)
         for place in sorted(set(owners)):
             parts = [one for one, owner in zip(found, owners, strict=True) if owner == place]
             end = min(parts[-1][2], utterance.duration_seconds)
-            spans[place] = (min(parts[0][1], end), end)
-            scores[place] = min(part[3] for part in parts)
-        return fill_gaps(utterance.words, spans, scores, utterance.duration_seconds)
+            spans[place] = (min(parts[0][1], end), end, min(part[3] for part in parts))
+        return fill_gaps(utterance.words, spans, utterance.duration_seconds)
 
     def _speakable(self, words: Sequence[str]) -> tuple[list[int], list[str]]:
         """Returns what is to be found in the sound, and the transcript word that each spoken word belongs to."""

@@ -1,43 +1,36 @@
-"""Word times that another tool wrote: MFA's output folder of TextGrids or JSON files."""
+"""Word times that a lab already has, in a folder: MFA's output, LibriSpeech's published ones, or Whisper's JSON."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from praatio import textgrid
-
 from sadgr.align.errors import AlignerUnavailable, AlignmentFailed
+from sadgr.align.readers import ANALYSIS_FILE, CHAPTER_ENDING, ENDINGS, UNKNOWN, UNREADABLE, read_chapter, read_words
 from sadgr.align.transcript import Timed, fill_gaps, match_words
-from sadgr.align.words import Utterance, WordTime
+from sadgr.align.words import Alignment, Utterance, WordTime, one_by_one
 
-SILENCE = frozenset({"", "sp", "sil", "<eps>", "<sil>"})
-UNKNOWN = frozenset({"<unk>", "spn"})
-_WORDS_TIER = "words"
-_ENDINGS = (".TextGrid", ".textgrid", ".json")
 _OVERLAP_SECONDS = 1e-3
 _BEYOND_SECONDS = 0.1
-_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, textgrid.utils.errors.PraatioException)
-"""All that bytes which are no alignment make the parsers raise."""
 
 
 class TextGridAligner:
     """Reads word times of each clip from a folder, wherever below it the clip's file lies.
 
     A file belongs to a clip when its name without ending is the clip's id, or the id with `$_$` and `/` as `_`, which
-    corpora for MFA often have. Such files hold no confidence, so a word found has score 1.
+    corpora for MFA often have; LibriSpeech's `.alignment.txt` names its utterances itself. Where a file holds no
+    confidence, a word found has score 1.
 
     Args:
-        folder: what `mfa align` wrote.
+        folder: What `mfa align` or another tool wrote.
 
     Raises:
-        AlignerUnavailable: there is no such folder, or no alignment in it.
+        AlignerUnavailable: There is no such folder, or no alignment in it.
     """
 
     name = "textgrid"
@@ -45,20 +38,39 @@ class TextGridAligner:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: dict[str, list[Path]] = {}
+        self._chapters: dict[str, tuple[Path, list[Timed]]] = {}
         for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-            if path.suffix in _ENDINGS and path.is_file():
+            if path.name.endswith(CHAPTER_ENDING) and path.is_file():
+                self._add_chapter(path)
+            elif path.suffix in ENDINGS and path.name != ANALYSIS_FILE and path.is_file():
                 self._files.setdefault(unicodedata.normalize("NFC", path.stem), []).append(path)
-        if not self._files:
-            raise AlignerUnavailable(f"{folder} holds no .TextGrid or .json file; name the folder that MFA wrote")
+        if not self._files and not self._chapters:
+            raise AlignerUnavailable(
+                f"{folder} holds no alignment ({', '.join(ENDINGS)} or *{CHAPTER_ENDING}); name the folder that MFA wrote"
+            )
+
+    def _add_chapter(self, path: Path) -> None:
+        try:
+            chapter = read_chapter(path)
+        except UNREADABLE as error:
+            raise AlignerUnavailable(f"{path} cannot be read as LibriSpeech's alignments: {error}") from error
+        self._chapters |= {utterance: (path, timed) for utterance, timed in chapter.items()}
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         """A hash over all alignment files, names and bytes: other alignments are another feature set."""
         digest = hashlib.sha256()
-        for path in sorted(file for files in self._files.values() for file in files):
+        files = {file for files in self._files.values() for file in files} | {
+            path for path, _ in self._chapters.values()
+        }
+        for path in sorted(files):
             content = path.read_bytes()
             digest.update(f"{path.relative_to(self._folder)}\0{len(content)}\0".encode() + content)
-        return {"alignments": digest.hexdigest(), "rules": 1}
+        return {"alignments": digest.hexdigest(), "rules": 2}
+
+    def align_all(self, utterances: Iterable[Utterance]) -> Iterator[Alignment]:
+        """Reads one after the other."""
+        return one_by_one(self.align, utterances)
 
     def align(self, utterance: Utterance) -> tuple[WordTime, ...]:
         """Returns one `WordTime` per word; a word that the file has no time for is interpolated and flagged.
@@ -66,21 +78,11 @@ class TextGridAligner:
         Raises:
             AlignmentFailed: No file, an empty tier, broken times, or not one word that fits the transcript.
         """
+        if utterance.clip_id in self._chapters:
+            path, timed = self._chapters[utterance.clip_id]
+            return fit_words(utterance.clip_id, utterance.words, utterance.duration_seconds, path, timed)
         path = self._file(utterance.clip_id)
-        try:
-            timed = [one for one in _read(path) if one[0].strip().lower() not in SILENCE]
-        except _UNREADABLE as error:
-            raise AlignmentFailed(
-                utterance.clip_id, f"{path} cannot be read as word times ({type(error).__name__}: {error})"
-            ) from error
-        duration = utterance.duration_seconds
-        if fault := _fault(timed, duration):
-            raise AlignmentFailed(utterance.clip_id, f"{path}: {fault}")
-        timed = [(label, min(max(start, 0.0), duration), min(end, duration)) for label, start, end in timed]
-        spans = match_words(utterance.words, timed, UNKNOWN)
-        if not any(spans):
-            raise AlignmentFailed(utterance.clip_id, f"{path} has no word of the transcript; is it another clip's?")
-        return fill_gaps(utterance.words, spans, [1.0] * len(spans), duration)
+        return words_of_file(utterance.clip_id, utterance.words, utterance.duration_seconds, path)
 
     def _file(self, clip_id: str) -> Path:
         stems = dict.fromkeys([clip_id, clip_id.replace("$_$", "_").replace("/", "_")])
@@ -94,35 +96,54 @@ class TextGridAligner:
         return found[0]
 
 
-def _read(path: Path) -> list[Timed]:
-    """Reads the words tier of a long or short TextGrid, or of MFA's JSON."""
-    if path.suffix == ".json":
-        tiers = json.loads(path.read_bytes())["tiers"]
-        return [(label, float(start), float(end)) for start, end, label in tiers[_words_tier(tiers)]["entries"]]
-    grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=True, reportingMode="silence")
-    tier = grid.getTier(_words_tier(grid.tierNames))
-    timed = [(entry.label, entry.start, entry.end) for entry in tier.entries]
-    if (
-        timed and timed[-1][2] < tier.maxTimestamp - _BEYOND_SECONDS
-    ):  # Praat's tiers have no gaps: silence is an interval
-        raise ValueError(f"its words stop at {timed[-1][2]} of {tier.maxTimestamp} s: the file is cut off")
-    return timed
+def words_of_file(clip_id: str, words: Sequence[str], duration_seconds: float, path: Path) -> tuple[WordTime, ...]:
+    """Reads an utterance's file and maps its labels to the transcript's words.
+
+    Raises:
+        AlignmentFailed: The file cannot be read, or its times or words are not this clip's.
+    """
+    try:
+        timed = read_words(path)
+    except UNREADABLE as error:
+        raise AlignmentFailed(
+            clip_id, f"{path} cannot be read as word times ({type(error).__name__}: {error})"
+        ) from error
+    return fit_words(clip_id, words, duration_seconds, path, timed)
 
 
-def _words_tier(names: Collection[str]) -> str:
-    """Finds the one words tier; MFA puts the speaker's name before it where it knows speakers."""
-    found = [name for name in names if name == _WORDS_TIER or name.endswith(f" - {_WORDS_TIER}")]
-    if len(found) != 1:
-        raise ValueError(f"expected one tier called {_WORDS_TIER!r}, it has {', '.join(names) or 'none'}")
-    return found[0]
+def fit_words(
+    clip_id: str, words: Sequence[str], duration_seconds: float, path: Path, timed: Sequence[Timed]
+) -> tuple[WordTime, ...]:
+    """Holds timed labels against the clip's length and transcript, and gives every word of it a time.
+
+    Args:
+        clip_id: For messages.
+        words: N words of the transcript.
+        duration_seconds: The sound's length.
+        path: Where the labels come from, for messages.
+        timed: Labels in order, silences left out.
+
+    Raises:
+        AlignmentFailed: The times are broken or past the sound's end, or no label fits the transcript.
+    """
+    if fault := _fault(timed, duration_seconds):
+        raise AlignmentFailed(clip_id, f"{path}: {fault}")
+    inside = [
+        Timed(one.label, min(max(one.start, 0.0), duration_seconds), min(one.end, duration_seconds), one.score)
+        for one in timed
+    ]
+    spans = match_words(words, inside, UNKNOWN)
+    if not any(spans):
+        raise AlignmentFailed(clip_id, f"{path} has no word of the transcript; is it another clip's?")
+    return fill_gaps(words, spans, duration_seconds)
 
 
-def _fault(timed: list[Timed], duration_seconds: float) -> str:
+def _fault(timed: Sequence[Timed], duration_seconds: float) -> str:
     """Says what is wrong with a tier's times, or nothing."""
     if not timed:
         return "its words tier is empty; MFA could not align this clip"
     last = 0.0
-    for label, start, end in timed:
+    for label, start, end, _ in timed:
         if not (math.isfinite(start) and math.isfinite(end)):
             return f"{label!r} at {start}-{end} s has no time"
         if end <= start or start < last - _OVERLAP_SECONDS:

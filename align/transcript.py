@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +15,18 @@ from sadgr.align.words import Flag, WordTime
 WORD_SPLITTING_VERSION = 1
 """Part of every fingerprint: features of words depend on what a word is."""
 
-Timed = tuple[str, float, float]
-"""An aligner's word: label, start and end in seconds."""
+
+class Timed(NamedTuple):
+    """An aligner's word: label, start and end in seconds, confidence in [0, 1]."""
+
+    label: str
+    start: float
+    end: float
+    score: float = 1.0
+
+
+Span = tuple[float, float, float]
+"""Where a word of the transcript lies: start and end in seconds, confidence in [0, 1]."""
 
 _SHARE_MATCHED = 0.5
 """A word counts as found when at least this share of its letters stands in the aligner's words, and of theirs in it."""
@@ -26,9 +37,7 @@ def split_words(transcript: str) -> tuple[str, ...]:
     return tuple(transcript.split())
 
 
-def match_words(
-    words: Sequence[str], timed: Sequence[Timed], unknown: frozenset[str]
-) -> list[tuple[float, float] | None]:
+def match_words(words: Sequence[str], timed: Sequence[Timed], unknown: frozenset[str]) -> list[Span | None]:
     """Finds each transcript word's span among an aligner's words, whatever it normalised.
 
     Equal words are paired first. In the stretches between, letters are matched, so that "don't" finds "do n't" and
@@ -40,36 +49,34 @@ def match_words(
         unknown: labels by which it marks words that it does not know; one stands for any single word.
 
     Returns:
-        (start, end) in seconds for each word, None where the aligner has no counterpart.
+        Span of each word, None where the aligner has no counterpart. A word that lies in several of the aligner's has
+        the lowest of their scores.
     """
     letters = [plain_letters(word) for word in words]
     places = [place for place, wanted in enumerate(letters) if wanted]  # what cannot be spoken has no counterpart
     wanted = [letters[place] for place in places]
-    timed = [one for one in timed if one[0].lower() in unknown or plain_letters(one[0])]
-    found = ["" if label.lower() in unknown else plain_letters(label) for label, _, _ in timed]
-    matched: list[tuple[float, float] | None] = [None] * len(wanted)
+    timed = [one for one in timed if one.label.lower() in unknown or plain_letters(one.label)]
+    found = ["" if label.lower() in unknown else plain_letters(label) for label, *_ in timed]
+    matched: list[Span | None] = [None] * len(wanted)
     for kind, i1, i2, j1, j2 in SequenceMatcher(None, wanted, found, autojunk=False).get_opcodes():
         if kind == "equal":
             matched[i1:i2] = [one[1:] for one in timed[j1:j2]]
         elif kind == "replace":
             matched[i1:i2] = _match_letters(wanted[i1:i2], timed[j1:j2], found[j1:j2])
-    spans: list[tuple[float, float] | None] = [None] * len(words)
+    spans: list[Span | None] = [None] * len(words)
     for place, span in zip(places, matched, strict=True):
         spans[place] = span
     return spans
 
 
-def fill_gaps(
-    words: Sequence[str], spans: Sequence[tuple[float, float] | None], scores: Sequence[float], duration_seconds: float
-) -> tuple[WordTime, ...]:
+def fill_gaps(words: Sequence[str], spans: Sequence[Span | None], duration_seconds: float) -> tuple[WordTime, ...]:
     """Makes word times, sharing the gap between two timed words evenly among the untimed ones between them.
 
     Where there is no gap, the untimed words get an empty span at the boundary.
 
     Args:
         words: N words.
-        spans: (start, end) in seconds, or None where a word has no time.
-        scores: confidence of each timed word, in [0, 1]; unused for untimed ones.
+        spans: start and end in seconds and score of each word, or None where it has no time.
         duration_seconds: length of the clip.
 
     Returns:
@@ -85,20 +92,18 @@ def fill_gaps(
             times.append(WordTime(word, begin, end, 0.0, Flag.INTERPOLATED))
         waiting.clear()
 
-    for word, span, score in zip(words, spans, scores, strict=True):
+    for word, span in zip(words, spans, strict=True):
         if span is None:
             waiting.append(word)
             continue
         share(until=span[0])
-        times.append(WordTime(word, *span, score, Flag.ALIGNED))
+        times.append(WordTime(word, *span, Flag.ALIGNED))
         free_from = span[1]
     share(until=duration_seconds)
     return tuple(times)
 
 
-def _match_letters(
-    wanted: Sequence[str], timed: Sequence[Timed], found: Sequence[str]
-) -> list[tuple[float, float] | None]:
+def _match_letters(wanted: Sequence[str], timed: Sequence[Timed], found: Sequence[str]) -> list[Span | None]:
     """Matches a stretch of words letter by letter."""
     if len(wanted) == len(timed):
         pairs = list(zip(wanted, timed, found, strict=True))
@@ -107,18 +112,20 @@ def _match_letters(
     owner = [place for place, letters in enumerate(wanted) for _ in letters]
     source = [place for place, letters in enumerate(found) for _ in letters]
     slices = [
-        (start + (end - start) * place / len(letters), start + (end - start) * (place + 1) / len(letters))
-        for (_, start, end), letters in zip(timed, found, strict=True)
+        (start + (end - start) * place / len(letters), start + (end - start) * (place + 1) / len(letters), score)
+        for (_, start, end, score), letters in zip(timed, found, strict=True)
         for place in range(len(letters))
     ]
     blocks = SequenceMatcher(None, "".join(wanted), "".join(found), autojunk=False).get_matching_blocks()
     common = [(block.a + offset, block.b + offset) for block in blocks for offset in range(block.size)]
     used = Counter(source[right] for _, right in common)
-    hits: list[list[tuple[float, float]]] = [[] for _ in wanted]
+    hits: list[list[Span]] = [[] for _ in wanted]
     for left, right in common:
         if used[source[right]] >= _SHARE_MATCHED * len(found[source[right]]):  # else "a" would find itself in "cat"
             hits[owner[left]].append(slices[right])
     return [
-        (min(hit)[0], max(hit)[1]) if len(hit) >= _SHARE_MATCHED * len(letters) else None
+        (min(hit)[0], max(hit)[1], min(score for *_, score in hit))
+        if len(hit) >= _SHARE_MATCHED * len(letters)
+        else None
         for hit, letters in zip(hits, wanted, strict=True)
     ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sadgr.align.errors import AlignmentFailed
 
 
 class Flag(IntEnum):
@@ -28,12 +30,14 @@ class Utterance:
         words: The transcript's words, as `split_words` gives them.
         waveform: Mono sound in [-1, 1], float32, shape (n,).
         sample_rate_hz: Samples a second.
+        speaker: Who speaks, where that is known; an aligner may adapt to a speaker.
     """
 
     clip_id: str
     words: tuple[str, ...]
     waveform: NDArray[np.float32]
     sample_rate_hz: int = 16000
+    speaker: str = ""
 
     def __post_init__(self) -> None:
         if self.sample_rate_hz <= 0:
@@ -79,8 +83,23 @@ class WordTime:
             raise ValueError(f"word {self.text!r}: score {self.score} is outside [0, 1]")
 
 
+@dataclass(frozen=True)
+class Alignment:
+    """What became of one utterance.
+
+    Attributes:
+        clip_id: Its clip.
+        words: One word time for each word of its transcript, in order and with the same text; empty where it failed.
+        failure: Why it could not be aligned; empty where it was.
+    """
+
+    clip_id: str
+    words: tuple[WordTime, ...]
+    failure: str = ""
+
+
 class Aligner(Protocol):
-    """Finds when each word of an utterance is spoken."""
+    """Finds when each word of each utterance is spoken."""
 
     @property
     def name(self) -> str:
@@ -90,13 +109,25 @@ class Aligner(Protocol):
     def settings(self) -> Mapping[str, Any]:
         """All that decides the aligner's output, as values that JSON can hold; the cache's fingerprint reads it."""
 
-    def align(self, utterance: Utterance) -> tuple[WordTime, ...]:
-        """Returns one `WordTime` per word of the utterance, in order and with the same text.
+    def align_all(self, utterances: Iterable[Utterance]) -> Iterator[Alignment]:
+        """Gives one `Alignment` for each utterance, in order; one that fails does not keep the others from theirs.
+
+        Utterances arrive as their sound is decoded; an aligner that needs many at once gathers them itself.
 
         Raises:
-            AlignmentFailed: This utterance cannot be aligned.
             AlignerUnavailable: Something that the aligner needs is not installed.
         """
+
+
+def one_by_one(
+    align: Callable[[Utterance], tuple[WordTime, ...]], utterances: Iterable[Utterance]
+) -> Iterator[Alignment]:
+    """Makes `align_all` of a function that aligns one utterance or raises `AlignmentFailed`."""
+    for utterance in utterances:
+        try:
+            yield Alignment(utterance.clip_id, align(utterance))
+        except AlignmentFailed as error:
+            yield Alignment(utterance.clip_id, (), error.reason)
 
 
 def evenly_spaced(words: Sequence[str], duration_seconds: float) -> tuple[WordTime, ...]:

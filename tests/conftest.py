@@ -97,9 +97,9 @@ def _synthesise(text: str) -> Speech:
     """Says English text through espeak-ng."""
     import espeakng_loader
 
-    retrieve, word_event, utf8 = 1, 1, 1
+    synchronous, word_event, utf8 = 2, 1, 1  # in the other mode of retrieval a thread of its own calls back
     library = espeakng_loader.load_library()
-    rate_hz = library.espeak_Initialize(retrieve, 0, espeakng_loader.get_data_path().encode(), 0)
+    rate_hz = library.espeak_Initialize(synchronous, 0, espeakng_loader.get_data_path().encode(), 0)
     assert rate_hz > 0, "espeak-ng did not start"
     samples: list[NDArray[np.int16]] = []
     onsets: list[float] = []
@@ -119,7 +119,6 @@ def _synthesise(text: str) -> Speech:
     library.espeak_SetVoiceByName(b"en-us")
     spoken = text.encode()
     library.espeak_Synth(spoken, len(spoken) + 1, 0, 1, 0, utf8, None, None)
-    library.espeak_Synchronize()
     sound = np.concatenate(samples).astype(np.float64) / 2**15
     at = np.arange(int(len(sound) * RATE_HZ / rate_hz)) * rate_hz / RATE_HZ
     resampled = np.interp(at, np.arange(len(sound)), sound)

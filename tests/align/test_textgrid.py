@@ -48,10 +48,28 @@ def mfa_json(entries, tier: str = "words") -> str:
     return json.dumps({"start": 0, "end": DURATION_SECONDS, "tiers": tiers})
 
 
-FORMATS = [(long_textgrid, ".TextGrid"), (short_textgrid, ".TextGrid"), (mfa_json, ".json")]
+def mfa_csv(entries) -> str:
+    rows = [f"{start},{end},{label},words,spk\n{start},{end},AH,phones,spk\n" for start, end, label in entries]
+    return "Begin,End,Label,Type,Speaker\n" + "".join(rows)
+
+
+def whisper_json(entries) -> str:
+    words = [{"word": f" {label}", "start": start, "end": end} for start, end, label in entries]
+    return json.dumps({"text": "", "segments": [{"words": words[:2]}, {"words": words[2:]}]})
+
+
+FORMATS = [
+    (long_textgrid, ".TextGrid"),
+    (short_textgrid, ".TextGrid"),
+    (mfa_json, ".json"),
+    (mfa_csv, ".csv"),
+    (whisper_json, ".json"),
+]
+IDS = ["long", "short", "json", "csv", "whisper"]
 
 
 def read(folder: Path, content: str, ending: str = ".TextGrid", text: str = "Rice is often served."):
+    folder.mkdir(exist_ok=True)
     (folder / f"clip{ending}").write_text(content, encoding="utf-8")
     return TextGridAligner(folder).align(utterance("clip", text))
 
@@ -60,7 +78,7 @@ def spans(words) -> list[tuple[float, float]]:
     return [(round(word.start_seconds, 6), round(word.end_seconds, 6)) for word in words]
 
 
-@pytest.mark.parametrize(("write", "ending"), FORMATS, ids=["long", "short", "json"])
+@pytest.mark.parametrize(("write", "ending"), FORMATS, ids=IDS)
 def test_planted_times_come_back(tmp_path, write, ending):
     words = read(tmp_path, write(PLANTED), ending)
     assert [word.text for word in words] == ["Rice", "is", "often", "served."]
@@ -154,24 +172,23 @@ def test_a_clip_without_a_file_is_named(tmp_path):
     ],
     ids=["no entry", "silence only", "overlap", "reversed", "past the end", "another transcript"],
 )
-@pytest.mark.parametrize(("write", "ending"), FORMATS, ids=["long", "short", "json"])
+@pytest.mark.parametrize(("write", "ending"), FORMATS, ids=IDS)
 def test_times_that_cannot_be_trusted_fail(tmp_path, write, ending, entries):
     with pytest.raises(AlignmentFailed, match=r"'clip'.+: .+"):
         read(tmp_path, write(entries), ending)
 
 
-@pytest.mark.parametrize(
-    ("write", "ending"),
-    [
-        pytest.param(write, ending, marks=[] if ending == ".json" else pytest.mark.xfail(strict=True, reason=reason))
-        for reason in ("praatio sorts a tier's intervals before the reader sees them",)
-        for write, ending in FORMATS
-    ],
-    ids=["long", "short", "json"],
-)
-def test_unsorted_intervals_fail(tmp_path, write, ending):
-    with pytest.raises(AlignmentFailed, match="overlaps what stands before it"):
-        read(tmp_path, write([PLANTED[1], PLANTED[0], *PLANTED[2:]]), ending)
+def test_unsorted_intervals_keep_their_own_times_or_fail(tmp_path):
+    """Praat's tiers are ordered by time, and praatio restores that order; no other format has the rule."""
+    unsorted = [PLANTED[1], PLANTED[0], *PLANTED[2:]]
+    for write, ending in FORMATS:
+        if ending != ".TextGrid":
+            with pytest.raises(AlignmentFailed, match="overlaps what stands before it"):
+                read(tmp_path / write.__name__, write(unsorted), ending)
+        else:
+            assert read(tmp_path / "unsorted", write(unsorted), ending) == read(
+                tmp_path / "sorted", write(PLANTED), ending
+            )
 
 
 def test_rounding_at_the_end_is_clamped_to_the_sound(tmp_path):
@@ -184,7 +201,7 @@ def test_a_tier_of_another_name_fails_and_is_named(tmp_path):
         read(tmp_path, long_textgrid(PLANTED, tier="phones"))
 
 
-@pytest.mark.parametrize(("write", "ending"), FORMATS, ids=["long", "short", "json"])
+@pytest.mark.parametrize(("write", "ending"), FORMATS, ids=IDS)
 def test_a_truncated_file_fails_or_gives_true_times(tmp_path, write, ending):
     """Cut anywhere, a file never crashes the run, and never gives a word another one's time."""
     content = write(PLANTED)
@@ -201,7 +218,7 @@ def test_a_truncated_file_fails_or_gives_true_times(tmp_path, write, ending):
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe\xfa", b"\x89PNG\r\n\x1a\n", b"{}", b"[]", b"null", b'{"tiers": 3}']
 )
-@pytest.mark.parametrize("ending", [".TextGrid", ".json"])
+@pytest.mark.parametrize("ending", [".TextGrid", ".json", ".csv"])
 def test_what_is_no_alignment_fails(tmp_path, content, ending):
     (tmp_path / f"clip{ending}").write_bytes(content)
     with pytest.raises(AlignmentFailed, match="'clip'"):
@@ -256,3 +273,60 @@ def test_what_mfa_wrote(shared_data, folder, clip_id, text, seconds, first, last
     assert {word.flag for word in words} == {Flag.ALIGNED}
     assert spans(words)[0] == first
     assert last is None or spans(words)[-1] == last
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {
+            "words": [
+                {"word": "rice", "start": 0.2, "end": 0.5, "score": 0.25},
+                {"word": "is", "start": 0.5, "end": 0.7},
+            ]
+        },
+        {"segments": [{"words": [{"text": "rice", "start": 0.2, "end": 0.5, "confidence": 0.25}]}]},
+        {"segments": [{"words": [{"word": "Rice", "start": 0.2, "end": 0.5, "probability": 0.25}]}]},
+    ],
+    ids=["flat", "whisper-timestamped", "whisper"],
+)
+def test_confidences_are_kept(tmp_path, content):
+    words = read(tmp_path, json.dumps(content), ".json", "Rice is")
+    assert (words[0].score, spans(words)[0]) == (0.25, (0.2, 0.5))
+    assert words[1].score == ("words" in content)  # a word without confidence has 1, one without time 0
+
+
+def test_a_word_that_whisperx_left_untimed_is_interpolated(tmp_path):
+    words = [{"word": "in", "start": 0.2, "end": 0.4, "score": 0.9}, {"word": "1984"}]
+    words.append({"word": "it", "start": 1.0, "end": 1.2, "score": 0.8})
+    read_words = read(tmp_path, json.dumps({"segments": [], "words": words}), ".json", "in 1984 it")
+    assert [word.flag for word in read_words] == [Flag.ALIGNED, Flag.INTERPOLATED, Flag.ALIGNED]
+    assert spans(read_words)[1] == (0.4, 1.0)
+
+
+CHAPTER = '1-2-0000 ",RICE,,IS,OFTEN,SERVED," "0.2,0.5,0.6,0.7,1.1,1.9,2.0"\n1-2-0001 "SO,IT,GOES" "0.4,0.6,1.25"\n'
+
+
+def test_librispeechs_published_alignments(tmp_path):
+    (tmp_path / "1/2").mkdir(parents=True)
+    (tmp_path / "1/2/1-2.alignment.txt").write_text(CHAPTER)
+    aligner = TextGridAligner(tmp_path)
+    assert spans(aligner.align(utterance("1-2-0000", "RICE IS OFTEN SERVED"))) == [
+        (0.2, 0.5), (0.6, 0.7), (0.7, 1.1), (1.1, 1.9),
+    ]  # fmt: skip
+    assert spans(aligner.align(utterance("1-2-0001", "SO IT GOES"))) == [(0.0, 0.4), (0.4, 0.6), (0.6, 1.25)]
+    with pytest.raises(AlignmentFailed, match=r"'1-2-0002'.*has no alignment"):
+        aligner.align(utterance("1-2-0002"))
+
+
+@pytest.mark.parametrize("line", ["1-2-0000", '1-2-0000 "A,B"', '1-2-0000 "A,B" "0.5"', '1-2-0000 "A" "x"'])
+def test_a_broken_chapter_is_named(tmp_path, line):
+    (tmp_path / "1-2.alignment.txt").write_text(f"{line}\n")
+    with pytest.raises(AlignerUnavailable, match=r"1-2\.alignment\.txt cannot be read"):
+        TextGridAligner(tmp_path)
+
+
+def test_all_utterances_get_an_answer(tmp_path):
+    (tmp_path / "clip.TextGrid").write_text(long_textgrid(PLANTED))
+    good, bad = TextGridAligner(tmp_path).align_all([utterance("clip"), utterance("other")])
+    assert (good.clip_id, len(good.words), good.failure) == ("clip", 4, "")
+    assert (bad.clip_id, bad.words) == ("other", ()) and "has no alignment" in bad.failure

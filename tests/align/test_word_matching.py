@@ -7,18 +7,25 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sadgr.align import Flag, split_words
-from sadgr.align.transcript import fill_gaps, match_words
+from sadgr.align.transcript import Timed, fill_gaps, match_words
 
 UNKNOWN = frozenset({"<unk>", "spn"})
 
 
 def timed(text, seconds=1.0):
     """The aligner's words, one after the other, each of the same length."""
-    return [(label, place * seconds, (place + 1) * seconds) for place, label in enumerate(text.split())]
+    return [Timed(label, place * seconds, (place + 1) * seconds, 0.9) for place, label in enumerate(text.split())]
 
 
 def matched(words, heard):
-    return match_words(words.split(), timed(heard), UNKNOWN)
+    return match(words.split(), timed(heard))
+
+
+def match(words, heard):
+    """Start and end of each word, or None; the scores are all those of what was heard."""
+    spans = match_words(words, heard, UNKNOWN)
+    assert {span[2] for span in spans if span} <= {0.9}
+    return [span and span[:2] for span in spans]
 
 
 def test_split_at_any_white_space():
@@ -74,8 +81,13 @@ def test_matches_by_hand(words, heard, expected):
     assert [span and pytest.approx(span) for span in expected] == found
 
 
+def test_a_word_found_in_several_labels_has_the_lowest_of_their_scores():
+    heard = [Timed(label, i, i + 1, 1 - i / 100) for i, label in enumerate(["in", "nineteen", "eighty", "four", "it"])]
+    assert [span[2] for span in match_words(("in", "1984", "it"), heard, UNKNOWN)] == [1.0, 0.97, 0.96]
+
+
 def test_a_labels_time_passes_evenly_over_its_letters():
-    can, not_ = match_words(["can", "nots"], [("cannots", 1.0, 1.7)], UNKNOWN)
+    can, not_ = match(["can", "nots"], [Timed("cannots", 1.0, 1.7, 0.9)])
     assert can == pytest.approx((1.0, 1.3))
     assert not_ == pytest.approx((1.3, 1.7))
 
@@ -110,7 +122,7 @@ vocabulary = st.sampled_from(
 def test_a_transcript_finds_itself(words, lengths):
     """Its own words as labels give each its own time, unless there is nothing to say."""
     edges = [sum(lengths[:place]) for place in range(len(words) + 1)]
-    spans = match_words(words, list(zip(words, edges[:-1], edges[1:], strict=True)), UNKNOWN)
+    spans = match(words, [Timed(word, *edge, 0.9) for word, edge in zip(words, pairwise(edges), strict=True)])
     spoken = [any(letter.isalnum() for letter in word) for word in words]
     assert spans == [edge if said else None for edge, said in zip(pairwise(edges), spoken, strict=True)]
 
@@ -119,7 +131,7 @@ def test_a_transcript_finds_itself(words, lengths):
 @given(st.lists(vocabulary, max_size=10), st.lists(vocabulary | st.sampled_from(sorted(UNKNOWN)), max_size=10))
 def test_whatever_the_labels_spans_are_in_order_and_of_the_aligners_time(words, labels):
     heard = timed(" ".join(labels), 0.5)
-    spans = match_words(words, heard, UNKNOWN)
+    spans = match(words, heard)
     assert len(spans) == len(words)
     found = [span for span in spans if span]
     assert all(0 <= start < end <= len(heard) * 0.5 + 1e-9 for start, end in found)
@@ -132,12 +144,16 @@ def test_a_word_left_out_does_not_move_the_others_elsewhere(words, data):
     """Every word that is found still has letters of its own: its time overlaps that of an equal word."""
     gone = data.draw(st.integers(0, len(words) - 1))
     heard = [one for place, one in enumerate(timed(" ".join(words))) if place != gone]
-    for word, span in zip(words, match_words(words, heard, UNKNOWN), strict=True):
+    for word, span in zip(words, match(words, heard), strict=True):
         if span and len(word) > 3:
-            assert any(label == word and start <= span[0] < end for label, start, end in heard)
+            assert any(one.label == word and one.start <= span[0] < one.end for one in heard)
 
 
 # -- words without a time
+
+
+def scored(spans):
+    return [span and (*span, 0.7) for span in spans]
 
 
 def spans_of(times):
@@ -157,7 +173,7 @@ def spans_of(times):
 )
 def test_gaps_by_hand(spans, expected):
     words = [f"w{place}" for place in range(len(spans))]
-    times = fill_gaps(words, spans, [0.7] * len(spans), 4.0)
+    times = fill_gaps(words, scored(spans), 4.0)
     assert [word.text for word in times] == words
     assert spans_of(times) == expected
     for word, span in zip(times, spans, strict=True):
@@ -165,14 +181,14 @@ def test_gaps_by_hand(spans, expected):
 
 
 def test_scores_stay_with_their_words():
-    times = fill_gaps(["a", "b", "c"], [(0, 1), None, (1, 2)], [0.3, 0.9, 0.5], 3.0)
+    times = fill_gaps(["a", "b", "c"], [(0, 1, 0.3), None, (1, 2, 0.5)], 3.0)
     assert [word.score for word in times] == [0.3, 0.0, 0.5]
 
 
 def test_lengths_that_differ_are_refused():
-    for words, spans, scores in ((["a"], [], []), (["a"], [(0, 1)], []), ([], [(0, 1)], [0.5])):
+    for words, spans in ((["a"], []), ([], [(0, 1, 0.5)])):
         with pytest.raises(ValueError, match="zip"):
-            fill_gaps(words, spans, scores, 1.0)
+            fill_gaps(words, spans, 1.0)
 
 
 @st.composite
@@ -189,7 +205,7 @@ def ordered_spans(draw):
 @given(ordered_spans())
 def test_gaps_are_filled_in_order_within_the_clip(case):
     spans, duration = case
-    times = fill_gaps(["w"] * len(spans), spans, [1.0] * len(spans), duration)
+    times = fill_gaps(["w"] * len(spans), scored(spans), duration)
     assert len(times) == len(spans)
     edges = [edge for word in times for edge in (word.start_seconds, word.end_seconds)]
     tolerance = 1e-9  # a share's last bit
@@ -204,7 +220,7 @@ def test_gaps_are_filled_in_order_within_the_clip(case):
 @given(ordered_spans())
 def test_neighbours_without_a_time_share_equally_and_leave_nothing_between(case):
     spans, duration = case
-    times = fill_gaps(["w"] * len(spans), spans, [1.0] * len(spans), duration)
+    times = fill_gaps(["w"] * len(spans), scored(spans), duration)
     runs = [pair for pair in pairwise(times) if {word.flag for word in pair} == {Flag.INTERPOLATED}]
     assume(runs)
     for before, after in runs:
