@@ -2,6 +2,7 @@
 
 from sadgr.align.errors import AlignError, AlignerUnavailable, AlignmentFailed, PoolingError
 from sadgr.align.pooling import FrameGrid, pool_inside, pool_words
+from sadgr.align.quality import doubts
 from sadgr.align.transcript import WORD_SPLITTING_VERSION, split_words
 from sadgr.align.words import Aligner, Alignment, Flag, Utterance, WordTime, evenly_spaced, one_by_one
 
@@ -17,6 +18,7 @@ __all__ = [
     "PoolingError",
     "Utterance",
     "WordTime",
+    "doubts",
     "evenly_spaced",
     "one_by_one",
     "pool_inside",

@@ -13,5 +13,9 @@ class ModelUnavailableError(ExtractError):
     """A checkpoint is neither a local folder nor reachable, or is not what the modality needs."""
 
 
+class AbsentError(ExtractError):
+    """A clip has no such modality; nothing is broken."""
+
+
 class ClipError(ExtractError):
     """One clip cannot be encoded; the others go on."""

@@ -22,19 +22,20 @@ def words_spec(aligner: Aligner) -> FeatureSetSpec:
     return FeatureSetSpec("words", aligner.name, settings, {"aligner": aligner.name})
 
 
-def encoder_specs(checkpoints: Mapping[Kind, Checkpoint], words: FeatureSetSpec) -> dict[str, FeatureSetSpec]:
+def encoder_specs(checkpoints: Mapping[Kind, Checkpoint], words: FeatureSetSpec | None) -> dict[str, FeatureSetSpec]:
     """Return the specification of each modality's features.
 
     Args:
         checkpoints: modality -> checkpoint.
-        words: the word times that audio is pooled by; a part of what identifies the audio features.
+        words: the word times that audio is pooled by; a part of what identifies the audio features. None without audio.
     """
     settings: dict[str, dict[str, Any]] = {}
     for modality, checkpoint in checkpoints.items():
         if modality == "text":
             settings[modality] = {"encoder": encoder_settings(checkpoint, windowing=None), **_SPLITTING}
         elif modality == "audio":
-            settings[modality] = {"encoder": audio_settings(checkpoint), "alignment": words.fingerprint, **_SPLITTING}
+            alignment = words.fingerprint if words else None
+            settings[modality] = {"encoder": audio_settings(checkpoint), "alignment": alignment, **_SPLITTING}
         else:
             encoder = encoder_settings(checkpoint, token="cls", decoder=VIDEO_POLICY)  # noqa: S106
             settings[modality] = {"encoder": encoder, "sampling": {"mode": "uniform", "frames": VIDEO_FRAMES}}

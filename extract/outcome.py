@@ -2,9 +2,11 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 from sadgr.cache import RunLog
 from sadgr.cache.runlog import State
@@ -64,3 +66,49 @@ class Report:
     def failed_clips(self) -> list[str]:
         """Return ids of clips with a stage that failed or a modality that is absent, each once, in order."""
         return list(dict.fromkeys(one.clip_id for one in self.troubles if one.state in ("failed", "absent")))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to; counts are of clips.
+
+    Attributes:
+        dataset: its name.
+        clips: in the source.
+        skipped: that needed nothing.
+        done: stage -> how many it did.
+        troubles: what failed, is absent or flagged, in order.
+        failed: ids of clips with a failed or absent stage.
+        seconds: stage -> time spent.
+        feature_sets: stage -> feature set's name.
+        log: the run's log.
+        finished: False when a signal stopped it.
+    """
+
+    dataset: str
+    clips: int
+    skipped: int
+    done: Mapping[str, int]
+    troubles: Sequence[Outcome]
+    failed: Sequence[str]
+    seconds: Mapping[str, float]
+    feature_sets: Mapping[str, str]
+    log: Path
+    finished: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same for `--json`."""
+        return {**asdict(self), "log": str(self.log)}
+
+
+def failures_in_words(troubles: Sequence[Outcome]) -> list[str]:
+    """Return one line a clip and reason, its stages joined."""
+    stages: dict[tuple[str, str, str], list[str]] = {}
+    for one in troubles:
+        stages.setdefault((one.clip_id, one.state, one.reason), []).append(one.stage)
+    return [f"{clip}: {state}: {', '.join(found)}: {reason}" for (clip, state, reason), found in stages.items()]
+
+
+def count_states(troubles: Sequence[Outcome]) -> Counter[str]:
+    """Return how many clips failed, lack a modality or were flagged."""
+    return Counter(state for _, state in {(one.clip_id, one.state) for one in troubles})

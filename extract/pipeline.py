@@ -1,4 +1,4 @@
-"""Clips in, features out: decode, align, encode, write. A clip that fails is reported and the others go on."""
+"""Clips in, features out: decode, encode, write. A clip that fails is reported and the others go on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -9,11 +9,11 @@ from sadgr.align import PoolingError
 from sadgr.cache import ClipRecord, FeatureSet, FeatureWriter, RefusedValueError
 from sadgr.cache.publish import Method
 from sadgr.extract.clips import Clip
-from sadgr.extract.errors import ClipError
+from sadgr.extract.errors import AbsentError, ClipError
 from sadgr.extract.media.errors import MediaError
 from sadgr.extract.outcome import Report
 from sadgr.extract.plan import Plan
-from sadgr.extract.stages import AbsentError, Encoded, Sound, Stage
+from sadgr.extract.stages import Encoded, Stage
 
 CLIPS_AT_ONCE = 8
 
@@ -23,7 +23,6 @@ def extract(
     plan: Plan,
     feature_sets: Mapping[str, FeatureSet],
     stages: Sequence[Stage[Any]],
-    sound: Sound,
     method: Method,
     report: Report,
     stop: Callable[[], bool] = lambda: False,
@@ -35,21 +34,19 @@ def extract(
         clips: the source's clips.
         plan: as `make_plan` gives.
         feature_sets: stage's name -> where its features go.
-        stages: in the order in which they need one another.
-        sound: what the stages share.
+        stages: what is done with each batch of clips, one after the other.
         method: how files are published.
         report: is told of every clip.
         stop: asked before every clip; what is done by then is published.
         progress: told how many clips are through.
     """
-    work = iter(plan.clips(clips))
+    work = iter(plan.clips(clips, [stage.name for stage in stages]))
     with ExitStack() as stack:
-        writers = {name: stack.enter_context(FeatureWriter(one, method)) for name, one in feature_sets.items()}
+        writers = {stage.name: stack.enter_context(FeatureWriter(feature_sets[stage.name], method)) for stage in stages}
         while batch := list(islice(work, CLIPS_AT_ONCE)):
             for stage in stages:
                 wanting = [clip for clip in batch if clip.clip_id in plan.todo[stage.name]]
                 _run_stage(stage, wanting, plan.sources[stage.name], writers[stage.name], report, stop)
-            sound.forget()
             if stop():
                 report.finished = False
                 return

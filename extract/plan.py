@@ -22,9 +22,10 @@ class Plan:
     todo: Mapping[str, frozenset[str]]
     unreadable: Mapping[str, Mapping[str, str]]
 
-    def clips(self, clips: Iterable[Clip]) -> list[Clip]:
-        """Return those clips for which anything is to be done."""
-        return [clip for clip in clips if any(clip.clip_id in ids for ids in self.todo.values())]
+    def clips(self, clips: Iterable[Clip], stages: Iterable[str]) -> list[Clip]:
+        """Return those clips for which any of these stages is to be done."""
+        wanted = [self.todo[stage] for stage in stages]
+        return [clip for clip in clips if any(clip.clip_id in ids for ids in wanted)]
 
 
 def make_plan(clips: Iterable[Clip], feature_sets: Mapping[str, FeatureSet]) -> Plan:

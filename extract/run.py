@@ -1,9 +1,8 @@
 """A whole extraction: source, plan, engines, pipeline, report."""
 
 import platform
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from sadgr.cache import (
     FeatureCache,
     FeatureSet,
     FeatureSetSpec,
+    FeatureWriter,
     RunLog,
     create_feature_set,
     labels_hash,
@@ -23,16 +23,18 @@ from sadgr.cache import (
     write_labels,
 )
 from sadgr.cache.console import Progress
-from sadgr.extract.checkpoint import Checkpoint, Kind, resolve
+from sadgr.cache.publish import Method
+from sadgr.extract.alignment import align_clips
+from sadgr.extract.checkpoint import Checkpoint, Kind, ModelName, resolve
 from sadgr.extract.clips import Clip, Source
 from sadgr.extract.errors import SourceError
 from sadgr.extract.feature_sets import encoder_specs, words_spec
-from sadgr.extract.outcome import Outcome, Report
+from sadgr.extract.outcome import Report, Summary
 from sadgr.extract.pipeline import extract
 from sadgr.extract.plan import Plan, make_plan
 from sadgr.extract.presets import Preset
 from sadgr.extract.sources import open_source, read_clips
-from sadgr.extract.stages import AudioStage, Lazy, Sound, Stage, TextStage, VideoStage, WordsStage
+from sadgr.extract.stages import AudioStage, Lazy, Stage, TextStage, VideoStage
 
 _PACKAGES = ("sadgr", "torch", "transformers", "av", "h5py", "numpy")
 
@@ -45,7 +47,7 @@ class Request:
         source: where the data set lies.
         cache: where features go; made where nothing stands.
         dataset: name of the data set in the cache; None where the source names itself.
-        models: which encoders.
+        models: which encoders; None only aligns.
         device: `auto`, `cpu`, `cuda`, ...
         local_files_only: never ask the model hub.
     """
@@ -53,46 +55,13 @@ class Request:
     source: Path
     cache: Path
     dataset: str | None
-    models: Preset
+    models: Preset | None
     device: str = "auto"
     local_files_only: bool = False
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What a run came to; counts are of clips.
-
-    Attributes:
-        dataset: its name.
-        clips: in the source.
-        skipped: that needed nothing.
-        done: stage -> how many it did.
-        troubles: what failed, is absent or flagged, in order.
-        failed: ids of clips with a failed or absent stage.
-        seconds: stage -> time spent.
-        feature_sets: stage -> feature set's name.
-        log: the run's log.
-        finished: False when a signal stopped it.
-    """
-
-    dataset: str
-    clips: int
-    skipped: int
-    done: Mapping[str, int]
-    troubles: Sequence[Outcome]
-    failed: Sequence[str]
-    seconds: Mapping[str, float]
-    feature_sets: Mapping[str, str]
-    log: Path
-    finished: bool
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the same for `--json`."""
-        return {**asdict(self), "log": str(self.log)}
-
-
 def run(request: Request, aligner: Aligner, stop: Callable[[], bool], say: Callable[[str], None]) -> Summary:
-    """Extract what the cache lacks.
+    """Align and extract what the cache lacks.
 
     Args:
         request: what was asked for.
@@ -113,26 +82,22 @@ def run(request: Request, aligner: Aligner, stop: Callable[[], bool], say: Calla
     method = publishing_method(cache.path)
     say(f"{name}: {len(clips)} clips ({source.layout}); shards are published by {method} in {cache.path}")
     data = cache.create_dataset(name)
-    checkpoints = {
-        kind: resolve(getattr(request.models, kind), kind, request.local_files_only, say) for kind in _kinds(clips)
-    }
-    words = words_spec(aligner)
-    encoders = encoder_specs(checkpoints, words)
-    specs = {
-        kind: spec for kind, spec in {**encoders, "words": words}.items() if kind != "words" or "audio" in encoders
-    }
+    checkpoints = _checkpoints(request, clips, say)
+    specs = _specs(aligner, checkpoints, clips)
     _publish_labels(data, clips, say)
     feature_sets = {kind: create_feature_set(data.path, spec) for kind, spec in specs.items()}
     plan = make_plan(clips, feature_sets)
     with RunLog(cache.path, _settings(request, source, data, specs)) as log:
         report = Report(log, name)
         _tell_what_is_known(report, clips, plan, feature_sets)
-        todo = plan.clips(clips)
+        todo = plan.clips(clips, feature_sets)
         say(f"{len(todo)} clips to do, {len(clips) - len(todo)} need nothing")
-        sound = Sound(feature_sets.get("words"))
-        stages = _stages(checkpoints, request.device, aligner, sound)
-        shown = Progress("clips", len(todo))
-        extract(clips, plan, feature_sets, stages, sound, method, report, stop, shown.step)
+        if "words" in feature_sets:
+            _align(clips, plan, aligner, feature_sets["words"], method, report, stop)
+        if report.finished and checkpoints:
+            stages = _stages(checkpoints, request.device, feature_sets.get("words"))
+            shown = Progress("clips", len(plan.clips(clips, checkpoints)))
+            extract(clips, plan, feature_sets, stages, method, report, stop, shown.step)
     return Summary(
         dataset=name,
         clips=len(clips),
@@ -147,11 +112,43 @@ def run(request: Request, aligner: Aligner, stop: Callable[[], bool], say: Calla
     )
 
 
-def _kinds(clips: Sequence[Clip]) -> list[Kind]:
-    """Return the modalities that the source has at all; LibriSpeech has no video, and nobody misses it."""
-    has_audio = any(clip.audio is not None for clip in clips)
-    has_video = any(clip.video is not None for clip in clips)
-    return ["text", *(["audio"] if has_audio else []), *(["video"] if has_video else [])]  # type: ignore[list-item]
+def _checkpoints(request: Request, clips: Sequence[Clip], say: Callable[[str], None]) -> dict[Kind, Checkpoint]:
+    """Find the encoder of each modality that the source has at all; LibriSpeech has no video, and nobody misses it."""
+    if request.models is None:
+        return {}
+    wanted: dict[Kind, ModelName] = {"text": request.models.text}
+    if any(clip.audio is not None for clip in clips):
+        wanted["audio"] = request.models.audio
+    if any(clip.video is not None for clip in clips):
+        wanted["video"] = request.models.video
+    return {kind: resolve(name, kind, request.local_files_only, say) for kind, name in wanted.items()}
+
+
+def _specs(
+    aligner: Aligner, checkpoints: Mapping[Kind, Checkpoint], clips: Sequence[Clip]
+) -> dict[str, FeatureSetSpec]:
+    """Specify the run's feature sets; word times come first, since audio is pooled by them."""
+    words = words_spec(aligner) if any(clip.audio is not None for clip in clips) else None
+    if words is None and not checkpoints:
+        raise SourceError("the source names no sound for any clip, so there is nothing to align")
+    return {**({"words": words} if words else {}), **encoder_specs(checkpoints, words)}
+
+
+def _align(
+    clips: Sequence[Clip],
+    plan: Plan,
+    aligner: Aligner,
+    words: FeatureSet,
+    method: Method,
+    report: Report,
+    stop: Callable[[], bool],
+) -> None:
+    wanting = plan.clips(clips, ["words"])
+    if wanting:
+        shown = Progress(f"word times ({aligner.name})", len(wanting))
+        with FeatureWriter(words, method) as writer:
+            align_clips(wanting, plan.sources["words"], aligner, writer, report, stop, shown.step)
+        words.entries()  # the audio stage reads the new ones
 
 
 def _publish_labels(data: Dataset, clips: Sequence[Clip], say: Callable[[str], None]) -> None:
@@ -163,7 +160,7 @@ def _publish_labels(data: Dataset, clips: Sequence[Clip], say: Callable[[str], N
 
 def _settings(request: Request, source: Source, data: Dataset, specs: Mapping[str, FeatureSetSpec]) -> dict[str, Any]:
     return {
-        "command": "sadgr-extract",
+        "command": "sadgr-align" if request.models is None else "sadgr-extract",
         "source": str(request.source),
         "layout": source.layout,
         "dataset": data.name,
@@ -189,9 +186,7 @@ def _tell_what_is_known(
                 report.tell(clip.clip_id, stage, "absent", f"the clip has no {stage}, as an earlier run found")
 
 
-def _stages(
-    checkpoints: Mapping[Kind, Checkpoint], device_name: str, aligner: Aligner, sound: Sound
-) -> list[Stage[Any]]:
+def _stages(checkpoints: Mapping[Kind, Checkpoint], device_name: str, words: FeatureSet | None) -> list[Stage[Any]]:
     """Build the stages; torch and the encoders' modules are imported when an encoder is first needed."""
     from sadgr.extract.audio import load_audio_encoder
     from sadgr.extract.encoder import choose_device
@@ -200,22 +195,8 @@ def _stages(
 
     device = choose_device(device_name)
     stages: list[Stage[Any]] = [TextStage(Lazy(lambda: TextEncoder(checkpoints["text"], device)))]
-    if "audio" in checkpoints:
-        stages.append(WordsStage(aligner, sound))
-        stages.append(AudioStage(Lazy(lambda: load_audio_encoder(checkpoints["audio"], device)), sound))
+    if "audio" in checkpoints and words is not None:
+        stages.append(AudioStage(Lazy(lambda: load_audio_encoder(checkpoints["audio"], device)), words))
     if "video" in checkpoints:
         stages.append(VideoStage(Lazy(lambda: VideoEncoder(checkpoints["video"], device))))
     return stages
-
-
-def failures_in_words(troubles: Sequence[Outcome]) -> list[str]:
-    """Return one line a clip and reason, its stages joined."""
-    stages: dict[tuple[str, str, str], list[str]] = {}
-    for one in troubles:
-        stages.setdefault((one.clip_id, one.state, one.reason), []).append(one.stage)
-    return [f"{clip}: {state}: {', '.join(found)}: {reason}" for (clip, state, reason), found in stages.items()]
-
-
-def count_states(troubles: Sequence[Outcome]) -> Counter[str]:
-    """Return how many clips failed, lack a modality or were flagged."""
-    return Counter(state for _, state in {(one.clip_id, one.state) for one in troubles})

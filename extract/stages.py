@@ -1,4 +1,4 @@
-"""The stages a clip goes through: text, words (alignment), audio, video.
+"""The stages in which encoders work: text, audio, video.
 
 Each prepares one clip at a time, where what is wrong with that clip comes to light, then computes several together.
 """
@@ -11,26 +11,21 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from sadgr.align import Aligner, AlignmentFailed, Utterance, WordTime, evenly_spaced
 from sadgr.align.pooling import frame_ranges, pool_inside, pool_words
 from sadgr.cache import FeatureSet
-from sadgr.extract.audio import AudioEncoder, AudioFeatures, AudioInput, Waveform
+from sadgr.extract.audio import AudioEncoder, AudioFeatures, AudioInput
 from sadgr.extract.clips import Clip
-from sadgr.extract.errors import ClipError
-from sadgr.extract.media.audio import read_audio
-from sadgr.extract.media.errors import MediaError, StreamAbsent
+from sadgr.extract.errors import AbsentError, ClipError
+from sadgr.extract.media.errors import StreamAbsent
 from sadgr.extract.media.video import VideoFrames, read_frames
 from sadgr.extract.presets import VIDEO_FRAMES
+from sadgr.extract.sound import read_sound
 from sadgr.extract.text import TextEncoder, TextInput
 from sadgr.extract.video import VideoEncoder
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Raw = TypeVar("Raw")
 Engine = TypeVar("Engine")
-
-
-class AbsentError(Exception):
-    """The clip has no such modality; nothing is broken."""
 
 
 @dataclass(frozen=True)
@@ -82,57 +77,6 @@ class Lazy(Generic[Engine]):
         return self._build()
 
 
-class Sound:
-    """Decoded sound of the clips in hand, shared by alignment and audio encoder, and their word times.
-
-    Args:
-        words: where word times of clips are that were aligned by an earlier run; None where the source has no sound.
-    """
-
-    def __init__(self, words: FeatureSet | None) -> None:
-        self._words = words
-        self._waveforms: dict[str, Waveform | MediaError] = {}
-        self._times: dict[str, Arrays] = {}
-
-    def waveform(self, clip: Clip) -> Waveform:
-        """Return a clip's sound, (n,) float32 at 16 kHz.
-
-        Raises:
-            AbsentError: it has none.
-            MediaError: it cannot be read.
-        """
-        if clip.audio is None:
-            raise AbsentError("the source names no audio for this clip")
-        if clip.clip_id not in self._waveforms:
-            try:
-                self._waveforms[clip.clip_id] = read_audio(clip.audio, clip.start_seconds, clip.end_seconds)
-            except MediaError as error:
-                self._waveforms[clip.clip_id] = error
-        found = self._waveforms[clip.clip_id]
-        if isinstance(found, StreamAbsent):
-            raise AbsentError(str(found))
-        if isinstance(found, MediaError):
-            raise found
-        return found
-
-    def keep_times(self, clip: Clip, times: Arrays) -> None:
-        """Keep word times for the audio stage."""
-        self._times[clip.clip_id] = times
-
-    def times(self, clip: Clip) -> Arrays:
-        """Return a clip's word times, of this run or an earlier one."""
-        if clip.clip_id not in self._times and self._words is not None:
-            self._times[clip.clip_id] = self._words.read(clip.clip_id) or {}
-        if not self._times.get(clip.clip_id):
-            raise ClipError("the clip's words have no times")
-        return self._times[clip.clip_id]
-
-    def forget(self) -> None:
-        """Let go of what was decoded."""
-        self._waveforms.clear()
-        self._times.clear()
-
-
 class TextStage:
     """Transcripts to word features."""
 
@@ -152,52 +96,27 @@ class TextStage:
         return [Encoded({"words": one.words, "mean": one.mean}) for one in self._encoder.engine.encode(batch)]
 
 
-class WordsStage:
-    """Sound and transcript to word times; evenly spaced, flagged ones where alignment fails.
-
-    Evaluation must never lose a clip to the aligner, so the clip stays, and is reported.
-    """
-
-    name = "words"
-
-    def __init__(self, aligner: Aligner, sound: Sound) -> None:
-        self._aligner = aligner
-        self._sound = sound
-
-    def prepare(self, clip: Clip) -> Encoded:
-        """Align a clip."""
-        waveform = self._sound.waveform(clip)
-        remark = ""
-        try:
-            times = self._aligner.align(Utterance(clip.clip_id, clip.words, waveform)) if clip.words else ()
-        except AlignmentFailed as error:
-            utterance = Utterance(clip.clip_id, clip.words, waveform)
-            times = evenly_spaced(clip.words, utterance.duration_seconds)
-            remark = f"{error}; evenly spaced times were stored and flagged"
-        arrays = _word_arrays(times)
-        self._sound.keep_times(clip, arrays)
-        return Encoded(arrays, remark, flagged=bool(remark))
-
-    def encode(self, batch: Sequence[Encoded]) -> list[Encoded]:
-        """Return what was aligned."""
-        return list(batch)
-
-
 class AudioStage:
     """Sound to features of audio frames, pooled into words (eq. 3) and over the clip (eq. 6)."""
 
     name = "audio"
 
-    def __init__(self, encoder: Lazy[AudioEncoder], sound: Sound) -> None:
+    def __init__(self, encoder: Lazy[AudioEncoder], words: FeatureSet) -> None:
         self._encoder = encoder
-        self._sound = sound
+        self._words = words
 
     def prepare(self, clip: Clip) -> tuple[AudioInput, Arrays]:
         """Normalise the waveform and look up the word times."""
-        waveform = self._sound.waveform(clip)
-        prepared, times = self._encoder.engine.prepare(waveform), self._sound.times(clip)
+        waveform = read_sound(clip)
+        prepared, times = self._encoder.engine.prepare(waveform), self._times(clip)
         frame_ranges(self._encoder.engine.grid(len(waveform)), times["start"], times["end"])  # are the times usable?
         return prepared, times
+
+    def _times(self, clip: Clip) -> Arrays:
+        times = self._words.read(clip.clip_id) if clip.clip_id in self._words.known_entries() else None
+        if times is None:
+            raise ClipError("the clip's words have no times; align it first")
+        return times
 
     def encode(self, batch: Sequence[tuple[AudioInput, Arrays]]) -> list[Encoded]:
         """Encode and pool."""
@@ -230,16 +149,6 @@ class VideoStage:
             Encoded({"frames": one, "seconds": frames.seconds}, frames.remark)
             for one, (_, frames) in zip(vectors, batch, strict=True)
         ]
-
-
-def _word_arrays(times: Sequence[WordTime]) -> Arrays:
-    return {
-        "text": np.array([word.text for word in times], dtype=str),
-        "start": np.array([word.start_seconds for word in times], dtype=np.float64),
-        "end": np.array([word.end_seconds for word in times], dtype=np.float64),
-        "score": np.array([word.score for word in times], dtype=np.float32),
-        "flag": np.array([word.flag for word in times], dtype=np.uint8),
-    }
 
 
 def _pool(features: AudioFeatures, times: Arrays) -> Arrays:

@@ -7,8 +7,9 @@ from sadgr.extract.errors import SourceError
 from sadgr.extract.sources.librispeech import LibriSpeechSource
 from sadgr.extract.sources.mmsa import MmsaSource
 from sadgr.extract.sources.subtitles import SubtitleSource
+from sadgr.extract.sources.transcripts import TranscriptSource
 
-_LAYOUTS = (MmsaSource, LibriSpeechSource, SubtitleSource)
+_LAYOUTS = (MmsaSource, LibriSpeechSource, SubtitleSource, TranscriptSource)
 
 
 def open_source(path: Path) -> Source:
@@ -24,7 +25,7 @@ def open_source(path: Path) -> Source:
             return layout(path)
     raise SourceError(
         f"{path} has no known layout. Known are: a folder with label.csv and Raw/<video_id>/<clip_id>.mp4 (MMSA), "
-        "LibriSpeech's folders with *.trans.txt, and a media file (or a folder of them) with .srt or .vtt beside it"
+        "LibriSpeech's folders with *.trans.txt, and a media file (or a folder of them) with .srt, .vtt, .lab or .txt beside it"
     )
 
 

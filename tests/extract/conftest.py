@@ -9,7 +9,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
-from sadgr.align import Flag, WordTime
+from sadgr.align import Flag, WordTime, one_by_one
 
 WIDTH = 16
 SENTENCES = ["it was the best of times", "it was the worst of times", "unbelievably good acting", "so-so, I guess"]
@@ -186,6 +186,9 @@ class PlantedAligner:
 
     def __init__(self):
         self.settings = {"version": 1}
+
+    def align_all(self, utterances):
+        return one_by_one(self.align, utterances)
 
     def align(self, utterance):
         step = utterance.duration_seconds / 2 / len(utterance.words)

