@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class MfaAligner:
                     raise AlignerUnavailable(f"MFA cannot work in {folder}: a space in its name; set TMPDIR elsewhere")
                 entries: list[Entry] = []
                 speaker = held[0].speaker
-                for utterance in _chained(held, waiting):
+                for utterance in chain(held, waiting):
                     if len(entries) >= BATCH_CLIPS and utterance.speaker != speaker:
                         held = [utterance]
                         break
@@ -185,8 +186,3 @@ def _alignment(entry: Entry, output: Path) -> Alignment:
         return Alignment(entry.clip_id, words_of_file(entry.clip_id, entry.words, entry.duration_seconds, path))
     except AlignmentFailed as error:
         return Alignment(entry.clip_id, (), error.reason)
-
-
-def _chained(first: Sequence[Utterance], rest: Iterator[Utterance]) -> Iterator[Utterance]:
-    yield from first
-    yield from rest

@@ -1,17 +1,20 @@
 """Waveform, words and confidence of one clip, on one time line."""
 
 import io
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sadgr.align import Flag, Utterance, WordTime
 from sadgr.extract.errors import ExtractError
 
-_INCHES_A_SECOND = 2.0
-_WIDEST_INCHES = 60.0
-_BINS_AN_INCH = 100
+Span = tuple[float, float]
+ROW_SECONDS = 10.0
+_ROW_INCHES = (16.0, 2.8)
+_BINS_A_ROW = 1600
 
 
 def word_picture(utterance: Utterance, times: Sequence[WordTime], form: str = "png") -> bytes:
@@ -25,33 +28,46 @@ def word_picture(utterance: Utterance, times: Sequence[WordTime], form: str = "p
     Raises:
         ExtractError: no such form of picture.
     """
-    seconds = utterance.duration_seconds
-    width = min(max(6.0, _INCHES_A_SECOND * seconds), _WIDEST_INCHES)
-    figure = Figure(figsize=(width, 3.6), layout="constrained")
-    sound, scores = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    low, high = _envelope(utterance.waveform, round(width * _BINS_AN_INCH))
-    sound.fill_between(np.linspace(0, seconds, len(low)), low, high, color="0.55", linewidth=0)
-    loudest = float(np.abs(utterance.waveform).max(initial=0.0)) or 1.0
-    for number, word in enumerate(times):
-        colour = "0.5" if word.flag is Flag.INTERPOLATED else ("tab:blue", "tab:green")[number % 2]
-        sound.axvspan(word.start_seconds, word.end_seconds, color=colour, alpha=0.15, linewidth=0)
-        middle = (word.start_seconds + word.end_seconds) / 2
-        height = loudest * (1.1 if number % 2 else 1.3)
-        sound.text(middle, height, word.text.replace("$", r"\$"), ha="center", fontsize=8, color=colour)
-        length = word.end_seconds - word.start_seconds
-        scores.bar(word.start_seconds, word.score, length, align="edge", color=colour, alpha=0.6)
-    sound.set(
-        ylim=(-1.1 * loudest, 1.5 * loudest),
-        ylabel="amplitude",
-        title=f"{utterance.clip_id}: {len(times)} words".replace("$", r"\$"),
-    )
-    scores.set(xlim=(0, seconds), ylim=(0, 1), xlabel="seconds", ylabel="confidence")
+    rows = max(1, math.ceil(utterance.duration_seconds / ROW_SECONDS))
+    row_seconds = min(utterance.duration_seconds, ROW_SECONDS)
+    figure = Figure(figsize=(_ROW_INCHES[0], rows * _ROW_INCHES[1]), layout="constrained")
+    figure.suptitle(f"{utterance.clip_id}: {len(times)} words".replace("$", r"\$"))
+    axes = figure.subplots(2 * rows, 1, height_ratios=(3, 1) * rows, squeeze=False)[:, 0]
+    for row, (sound, scores) in enumerate(zip(axes[::2], axes[1::2], strict=True)):
+        span = (row * row_seconds, (row + 1) * row_seconds)
+        _draw_sound(sound, utterance, span)
+        _draw_words(sound, scores, times, span)
+        scores.set(xlim=span, ylim=(0, 1), ylabel="confidence")
+    axes[-1].set_xlabel("seconds")
     buffer = io.BytesIO()
     try:
         figure.savefig(buffer, format=form, dpi=100)
     except ValueError as error:
         raise ExtractError(f"a picture cannot be written as {form!r}; name the file .png, .svg or .pdf") from error
     return buffer.getvalue()
+
+
+def _draw_sound(axes: Axes, utterance: Utterance, span: Span) -> None:
+    first, last = (round(edge * utterance.sample_rate_hz) for edge in span)
+    low, high = _envelope(utterance.waveform[first:last], _BINS_A_ROW)
+    until = min(span[1], utterance.duration_seconds)
+    axes.fill_between(np.linspace(span[0], until, len(low)), low, high, color="0.55", linewidth=0)
+    loudest = float(np.abs(utterance.waveform).max(initial=0.0)) or 1.0
+    axes.set(xlim=span, ylim=(-1.1 * loudest, 1.6 * loudest), ylabel="amplitude", xticklabels=[])
+
+
+def _draw_words(sound: Axes, scores: Axes, times: Sequence[WordTime], span: Span) -> None:
+    top = sound.get_ylim()[1]
+    for number, word in enumerate(times):
+        if word.end_seconds < span[0] or word.start_seconds >= span[1]:
+            continue
+        colour = "0.4" if word.flag is Flag.INTERPOLATED else ("tab:blue", "tab:green")[number % 2]
+        length = word.end_seconds - word.start_seconds
+        sound.axvspan(word.start_seconds, word.end_seconds, color=colour, alpha=0.15, linewidth=0)
+        middle = max(word.start_seconds, span[0]) / 2 + min(word.end_seconds, span[1]) / 2
+        label = word.text.replace("$", r"\$")
+        sound.text(middle, top * (0.72 if number % 2 else 0.86), label, ha="center", fontsize=8, color=colour)
+        scores.bar(word.start_seconds, word.score, length, align="edge", color=colour, alpha=0.6)
 
 
 def _envelope(waveform: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 RATE_HZ = 16000
 
-NOT_RUN = {"gpu": "GPU: NOT RUN (no CUDA device)"}
+NOT_RUN = {"gpu": "GPU: NOT RUN (no CUDA device)", "mfa": "MFA: NOT RUN (no mfa on PATH)"}
 
 
 class Speech(NamedTuple):
@@ -47,9 +48,11 @@ def decode() -> Callable[..., NDArray[np.float32]]:
 
 
 def _cannot_run(mark: str) -> bool:
+    if mark == "mfa":
+        return shutil.which("mfa") is None
     import torch
 
-    return mark == "gpu" and not torch.cuda.is_available()
+    return not torch.cuda.is_available()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
