@@ -6,14 +6,15 @@ DEMO := build/demo
 PACKAGES := align cache extract train
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-slow lint bench lock clean
+.PHONY: help demo test test-slow lint bench bench-align lock clean
 
 help:
 	@echo "make demo       extract, align, pretrain, train and score on the demo clips (build/demo)"
 	@echo "make test       ruff, mypy, and the tests"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make lint       ruff and mypy alone"
-	@echo "make bench      benchmarks; leave the machine idle meanwhile"
+	@echo "make bench      all benchmarks; leave the machine idle meanwhile"
+	@echo "make bench-align    word times against a person's, and against even spacing"
 	@echo "make lock       resolve the exact versions of requirements.lock anew"
 	@echo "make clean      remove .venv and build"
 
@@ -45,9 +46,10 @@ test: lint
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
-bench: $(READY)
-	$(BIN)/python benchmarks/cache_reading.py
-	$(BIN)/python benchmarks/extraction_overhead.py
+bench: bench-align
+
+bench-align: $(READY)
+	$(BIN)/python benchmarks/alignment.py
 
 # The lock is what a fresh environment resolves to; torch's local version tag (+cpu) is left out, so that the same
 # lock takes the CPU or the CUDA build, whichever the index offers.

@@ -1,12 +1,13 @@
 """`sadgr-extract`: features of a data set into a cache."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from sadgr.align.errors import AlignError
-from sadgr.cache.console import config_option, friendly, stop_requested
+from sadgr.cache.console import EXIT_UNEXPECTED, config_option, friendly, stop_requested
 from sadgr.cache.errors import CacheError
 from sadgr.extract.aligner_options import AlignerOptions, aligner_options
 from sadgr.extract.console import COMMAND, EPILOG, dataset_option, finish, json_option, max_failures_option, say
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 @click.command(context_settings=COMMAND, epilog=EPILOG)
 @click.version_option(package_name="sadgr")
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("cache", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("source", type=click.Path(path_type=Path), required=False)
+@click.argument("cache", type=click.Path(path_type=Path, file_okay=False), required=False)
 @dataset_option
 @click.option("--preset", type=click.Choice(sorted(PRESETS)), default=DEFAULT_PRESET, help="Which frozen encoders.")
 @click.option("--text-model", metavar="MODEL", help="Folder or HUB_ID[@REVISION], instead of the preset's.")
@@ -29,13 +30,14 @@ if TYPE_CHECKING:
 @click.option("--local-files-only", is_flag=True, help="Never ask the model hub; as HF_HUB_OFFLINE=1 does.")
 @aligner_options
 @click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")
+@click.option("--doctor", is_flag=True, help="Say what is missing on this machine and what to do about it; alone.")
 @max_failures_option
 @json_option
 @config_option
 @friendly(AlignError, CacheError, ExtractError)
 def main(
-    source: Path,
-    cache: Path,
+    source: Path | None,
+    cache: Path | None,
     dataset: str | None,
     preset: str,
     text_model: str | None,
@@ -44,6 +46,7 @@ def main(
     local_files_only: bool,
     aligner: AlignerOptions,
     device: str,
+    doctor: bool,
     max_failures: tuple[float, bool],
     as_json: bool,
 ) -> None:
@@ -52,9 +55,14 @@ def main(
     SOURCE is a folder in MMSA's layout (label.csv), LibriSpeech, or media with subtitles beside them. What CACHE holds
     already is skipped, so that starting again goes on where a run ended.
     """
+    models = _models(preset, text_model, audio_model, video_model)
+    if doctor:
+        _examine(models, preset, aligner, as_json)
+        return
+    if source is None or cache is None:
+        raise click.UsageError("SOURCE and CACHE are both needed: what to extract from, and where features go")
     if not source.exists():
         raise SourceError(f"source {source} does not exist")
-    models = _models(preset, text_model, audio_model, video_model)
     from sadgr.extract.run import Request, run
 
     request = Request(source, cache, dataset, models, device, local_files_only)
@@ -70,3 +78,20 @@ def _models(preset: str, text: str | None, audio: str | None, video: str | None)
 
     named = {"text": text, "audio": audio, "video": video}
     return replace(PRESETS[preset], **{kind: ModelName.parse(name) for kind, name in named.items() if name})
+
+
+def _examine(models: "Preset", preset: str, aligner: AlignerOptions, as_json: bool) -> None:
+    """Print what this machine has and lacks; exit code 1 where something is missing that extraction needs."""
+    from dataclasses import asdict
+
+    from sadgr.extract.doctor import examine
+
+    findings = []
+    for finding in examine(models, preset, aligner.mfa_settings()):
+        findings.append(finding)
+        if not as_json:
+            click.echo(f"{finding.state:8}  {finding.name}: {finding.detail}")
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
+    if any(finding.state == "missing" for finding in findings):
+        raise SystemExit(EXIT_UNEXPECTED)

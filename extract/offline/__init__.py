@@ -15,7 +15,7 @@ from sadgr.extract.offline.vision import convert_dinov2
 from sadgr.extract.offline.wheels import fetch_wheel
 from sadgr.extract.offline.whisper import convert_whisper
 
-__all__ = ["OFFLINE_MODELS", "OfflineModel", "OfflineModelError", "offline_model"]
+__all__ = ["OFFLINE_MODELS", "OfflineModel", "OfflineModelError", "offline_folder", "offline_model"]
 
 _CONVERTERS: Mapping[Kind, Converter] = MappingProxyType(
     {"text": copy_minilm, "audio": convert_whisper, "video": convert_dinov2}
@@ -52,3 +52,10 @@ def offline_model(kind: Kind, home: Path | None = None, progress: Callable[[str]
             "Set SADGR_HOME to another folder"
         ) from error
     return target
+
+
+def offline_folder(kind: Kind, home: Path | None = None) -> Path | None:
+    """The folder of an offline model, if it is already here and whole; nothing is downloaded."""
+    model = OFFLINE_MODELS[kind]
+    folder = (home or default_home()) / "offline" / model.folder_name
+    return folder if is_intact(folder, model.files) else None
