@@ -29,31 +29,55 @@ class ArrayRule:
     Attributes:
         dtype: stored type; `str` stands for fixed-width UTF-8.
         ndim: number of dimensions.
-        flat: one vector a clip, kept in a table over the shard's clips instead of a data set of its own.
+        axis: what its first dimension counts; arrays of a clip that share an axis are equally long. Empty for one vector
+            a clip, which is kept in a table over the shard's clips instead of a data set of its own.
+        required: whether every clip that has the modality has it.
     """
 
     dtype: str
     ndim: int
-    flat: bool = False
+    axis: str = ""
+    required: bool = False
+
+    @property
+    def flat(self) -> bool:
+        """Whether it is one vector a clip."""
+        return not self.axis
 
 
+_WORD = "words"
 ARRAYS: Mapping[str, Mapping[str, ArrayRule]] = {
     "words": {
-        "text": ArrayRule("str", 1),
-        "start": ArrayRule("float64", 1),
-        "end": ArrayRule("float64", 1),
-        "score": ArrayRule("float32", 1),
-        "flag": ArrayRule("uint8", 1),
+        "text": ArrayRule("str", 1, _WORD, required=True),
+        "start": ArrayRule("float64", 1, _WORD, required=True),
+        "end": ArrayRule("float64", 1, _WORD, required=True),
+        "score": ArrayRule("float32", 1, _WORD, required=True),
+        "flag": ArrayRule("uint8", 1, _WORD, required=True),
     },
-    "text": {"words": ArrayRule(FEATURE, 2), "mean": ArrayRule(FEATURE, 1, flat=True)},
+    "text": {
+        "words": ArrayRule(FEATURE, 2, _WORD),
+        "tokens": ArrayRule(FEATURE, 2, "tokens"),
+        "input_ids": ArrayRule("int32", 1, "tokens"),
+        "word_ids": ArrayRule("int32", 1, "tokens"),
+        "mean": ArrayRule(FEATURE, 1),
+    },
     "audio": {
-        "words": ArrayRule(FEATURE, 2),
-        "mean": ArrayRule(FEATURE, 1, flat=True),
-        "mean_words": ArrayRule(FEATURE, 1, flat=True),
+        "words": ArrayRule(FEATURE, 2, _WORD),
+        "frames": ArrayRule(FEATURE, 2, "frames"),
+        "mean": ArrayRule(FEATURE, 1),
+        "mean_words": ArrayRule(FEATURE, 1),
     },
-    "video": {"frames": ArrayRule(FEATURE, 2), "seconds": ArrayRule("float64", 1)},
+    "video": {
+        "words": ArrayRule(FEATURE, 2, _WORD),
+        "frames": ArrayRule(FEATURE, 2, "frames"),
+        "seconds": ArrayRule("float64", 1, "frames"),
+        "mean": ArrayRule(FEATURE, 1),
+    },
 }
-"""The arrays of each modality. Words: N entries; text/words and audio/words (N, D); video/frames (Lv, D)."""
+"""The arrays of each modality: words (N, D), tokens (Lt, D), frames (La or Lv, D), means (D,).
+
+A clip that has a modality has at least one of its arrays. `video/words` serves features that others aligned to words.
+"""
 
 
 @dataclass(frozen=True)
@@ -127,19 +151,21 @@ def stored_arrays(modality: str, record: ClipRecord) -> dict[str, Array]:
     """Return a clip's arrays in their stored types.
 
     Raises:
-        RefusedValueError: an array is missing, unknown, of the wrong rank, not finite, or too large for its type.
+        RefusedValueError: an array is missing, unknown, of the wrong rank or length, not finite, or too large for its
+            type.
     """
     rules = ARRAYS[modality]
     arrays = record.arrays or {}
     for name in arrays.keys() - rules.keys():
         raise RefusedValueError(f"clip {record.clip_id!r}: a {modality} feature set has no array {name!r}")
-    missing = [name for name, rule in rules.items() if name not in arrays and not rule.flat]
-    if record.present and missing:
-        raise RefusedValueError(f"clip {record.clip_id!r}: {modality} array {missing[0]!r} is missing")
+    missing = [name for name, rule in rules.items() if rule.required and name not in arrays]
+    if record.present and (missing or not arrays):
+        raise RefusedValueError(f"clip {record.clip_id!r}: {modality} array {(missing or list(rules))[0]!r} is missing")
     stored = {name: _stored(modality, name, record.clip_id, np.asarray(array)) for name, array in arrays.items()}
-    lengths = {name: array.shape[0] for name, array in stored.items() if not rules[name].flat}
-    if len(set(lengths.values())) > 1:
-        raise RefusedValueError(f"clip {record.clip_id!r}: {modality} arrays differ in length: {lengths}")
+    for axis in {rule.axis for rule in rules.values()} - {""}:
+        lengths = {name: array.shape[0] for name, array in stored.items() if rules[name].axis == axis}
+        if len(set(lengths.values())) > 1:
+            raise RefusedValueError(f"clip {record.clip_id!r}: {modality} arrays differ in length: {lengths}")
     return stored
 
 

@@ -68,8 +68,10 @@ class ShardReader:
         return self._read("present").astype(bool)
 
     def has_table(self, name: str) -> bool:
-        """Whether the shard holds this flat table."""
-        return name in self._file
+        """Whether the shard holds this table or array, or something else in its place."""
+        group, _, leaf = name.rpartition("/")
+        parent = self._group(group) if group else self._file
+        return parent.get(leaf, getlink=True, default=None) is not None
 
     def table(self, name: str) -> Array:
         """Return a flat table, (n, D) in its stored type; rows of absent clips are NaN."""
@@ -80,13 +82,16 @@ class ShardReader:
         if not self.present[row]:
             return None
         arrays: dict[str, Array] = {}
+        group = f"clips/{escape(self.ids[row])}"
         for name, rule in ARRAYS[self.modality].items():
             if rule.flat:
                 if self.has_table(name) and not np.isnan(vector := self._row(name, row)).any():
                     arrays[name] = vector
-            else:
-                stored = self._read(f"clips/{escape(self.ids[row])}/{name}")
+            elif self.has_table(f"{group}/{name}"):
+                stored = self._read(f"{group}/{name}")
                 arrays[name] = np.array([t.decode("utf-8") for t in stored]) if rule.dtype == "str" else stored
+            elif rule.required:
+                raise ShardInvalidError(f"{self.path}: {group}/{name} is missing; such a file is refused")
         return arrays
 
     def _row(self, name: str, row: int) -> Array:
@@ -105,21 +110,31 @@ class ShardReader:
         except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
             raise ShardInvalidError(f"{self.path}: {name} cannot be read ({error}); run sadgr-cache verify") from error
 
+    def _group(self, name: str) -> h5py.Group:
+        """Return a group after making sure that it lies in this very file."""
+        group = self._file
+        for part in name.split("/"):
+            group = self._own(group, part, name)
+            if not isinstance(group, h5py.Group):
+                raise ShardInvalidError(f"{self.path}: {name} is not where a shard has it")
+        return group
+
+    def _own(self, group: h5py.Group, part: str, name: str) -> h5py.Group | h5py.Dataset:
+        """Return what a hard link in a group leads to; any other link is refused."""
+        if not isinstance(group.get(part, getlink=True), h5py.HardLink):
+            raise ShardInvalidError(f"{self.path}: {name} is missing or links elsewhere; such a file is refused")
+        return group[part]
+
     def _dataset(self, name: str) -> h5py.Dataset:
         """Return a data set after making sure that it lies in this very file and needs no foreign code."""
-        group = self._file
-        parts = name.split("/")
-        for depth, part in enumerate(parts):
-            link = group.get(part, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                raise ShardInvalidError(f"{self.path}: {name} is missing or links elsewhere; such a file is refused")
-            group = group[part]
-            if (depth == len(parts) - 1) != isinstance(group, h5py.Dataset):
-                raise ShardInvalidError(f"{self.path}: {name} is not where a shard has it")
-        properties = group.id.get_create_plist()
+        group, _, leaf = name.rpartition("/")
+        found = self._own(self._group(group) if group else self._file, leaf, name)
+        if not isinstance(found, h5py.Dataset):
+            raise ShardInvalidError(f"{self.path}: {name} is not where a shard has it")
+        properties = found.id.get_create_plist()
         filters = {properties.get_filter(place)[0] for place in range(properties.get_nfilters())}
-        if group.is_virtual or group.external or filters - {h5py.h5z.FILTER_FLETCHER32}:
+        if found.is_virtual or found.external or filters - {h5py.h5z.FILTER_FLETCHER32}:
             raise ShardInvalidError(
                 f"{self.path}: {name} keeps its data elsewhere or needs a filter that no shard uses; refused"
             )
-        return group
+        return found

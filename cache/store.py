@@ -44,6 +44,9 @@ class ClipFeatures:
         audio_mean_words: (Da,), over the audio frames inside words; None where there is no word.
         video_frames: (Lv, Dv).
         video_seconds: (Lv,) float64, time of each video frame from the clip's start.
+        text_tokens: (Lt, Dt), one row a wordpiece, special tokens included; where they were stored too.
+        audio_frames: (La, Da), all audio frames; where they were stored too.
+        video_words: (N, Dv), features that others aligned to words.
     """
 
     clip_id: str
@@ -54,6 +57,9 @@ class ClipFeatures:
     audio_mean_words: Floats | None = None
     video_frames: Floats | None = None
     video_seconds: npt.NDArray[np.float64] | None = None
+    text_tokens: Floats | None = None
+    audio_frames: Floats | None = None
+    video_words: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,9 @@ class Dataset:
                 audio_mean_words=_floats(audio, "mean_words"),
                 video_frames=_floats(video, "frames"),
                 video_seconds=None if seconds is None else seconds.astype(np.float64),
+                text_tokens=_floats(text, "tokens"),
+                audio_frames=_floats(audio, "frames"),
+                video_words=_floats(video, "words"),
             )
 
     def means(self, selection: Selection, audio: str = "mean") -> tuple[list[str], Floats, Floats]:

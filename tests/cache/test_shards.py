@@ -47,6 +47,27 @@ def test_a_clip_without_words_keeps_its_empty_axis(tmp_path, planted):
         assert np.isnan(shard.table("mean_words")[0]).all()  # loud for a reader who ignores `present`
 
 
+def test_arrays_that_need_not_be_there(tmp_path, planted):
+    """Tokens beside words, means alone, frames alone: each clip has what it has; none at all is refused."""
+    spec = planted.specs["text"]
+    tokens = {"tokens": np.ones((4, 5), np.float32), "input_ids": np.arange(4), "word_ids": np.array([-1, 0, 0, -1])}
+    records = [
+        ClipRecord("all", source_digest(), {**planted.arrays("text"), **tokens}),
+        ClipRecord("mean", source_digest(), {"mean": np.ones(5, np.float32)}),
+    ]
+    path = tmp_path / "one.h5"
+    path.write_bytes(encode_shard(spec, records))
+    with ShardReader(path, spec.fingerprint, "text") as shard:
+        assert set(shard.arrays(0)) == {"words", "mean", *tokens} and set(shard.arrays(1)) == {"mean"}
+        assert shard.arrays(0)["word_ids"].tolist() == [-1, 0, 0, -1]
+    with pytest.raises(RefusedValueError, match="is missing"):
+        encode_shard(spec, [ClipRecord("none", source_digest(), {})])
+    words = planted.arrays("words")
+    del words["score"]
+    with pytest.raises(RefusedValueError, match="'score' is missing"):
+        encode_shard(planted.specs["words"], [ClipRecord("x", source_digest(), words)])
+
+
 def test_every_flipped_bit_is_found(tmp_path, planted):
     spec = planted.specs["text"]
     whole = encode_shard(spec, [planted.record(f"clip{n}", seed=n) for n in range(3)])
@@ -90,6 +111,7 @@ def test_a_flipped_bit_in_the_data_is_noticed_by_ordinary_reading(tmp_path, plan
         ({"words": np.zeros(5)}, "expected 2 dimension"),
         ({"frames": np.zeros((2, 2))}, "no array 'frames'"),
         ({"words": np.array([["a"] * 5] * 3)}, "expected numbers"),
+        ({"tokens": np.zeros((4, 5)), "input_ids": np.zeros(3)}, "differ in length"),
     ],
 )
 def test_values_that_must_not_be_stored_are_refused_with_the_clips_name(text_set, planted, change, message):
