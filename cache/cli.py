@@ -1,4 +1,4 @@
-"""`sadgr-cache`: look into a cache."""
+"""`sadgr-cache`: look into a cache, and keep it in order."""
 
 import json
 from pathlib import Path
@@ -6,22 +6,19 @@ from typing import Any
 
 import click
 
-from sadgr.cache.console import EXIT_CLIPS_FAILED, friendly
+from sadgr.cache.console import friendly
 from sadgr.cache.errors import CacheError
-
-_CACHE = click.argument("cache", type=click.Path(path_type=Path, file_okay=False, exists=True))
-_DATASET = click.option("--dataset", metavar="NAME", help="Data set; needed only where the cache has several.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+from sadgr.cache.upkeep_cli import CACHE, DATASET, JSON, compact, diff, failures, gc, merge, repair, rm, verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="sadgr")
 def main() -> None:
-    """Look into a cache of features."""
+    """Look into a cache of features, keep it whole, and bring features in and out."""
 
 
 @main.command()
-@_CACHE
+@CACHE
 @click.option("--clips", is_flag=True, help="List the clips' ids as well.")
 @friendly(CacheError)
 def ls(cache: Path, clips: bool) -> None:
@@ -37,8 +34,8 @@ def ls(cache: Path, clips: bool) -> None:
 
 
 @main.command()
-@_CACHE
-@_JSON
+@CACHE
+@JSON
 @friendly(CacheError)
 def info(cache: Path, as_json: bool) -> None:
     """Tell how much a cache holds: clips, splits, hours, bytes, and what each feature set was made with."""
@@ -63,10 +60,10 @@ def info(cache: Path, as_json: bool) -> None:
 
 
 @main.command()
-@_CACHE
+@CACHE
 @click.argument("clip")
-@_DATASET
-@_JSON
+@DATASET
+@JSON
 @friendly(CacheError)
 def show(cache: Path, clip: str, dataset: str | None, as_json: bool) -> None:
     """Show one clip: labels, words with their times, shapes and ranges of its features."""
@@ -89,29 +86,16 @@ def show(cache: Path, clip: str, dataset: str | None, as_json: bool) -> None:
             click.echo(f"    {array}: {_in_words(statistics)}")
 
 
-@main.command()
-@_CACHE
-@friendly(CacheError)
-def verify(cache: Path) -> None:
-    """Read every shard whole and hold it against its SHA-256."""
-    from sadgr.cache.store import FeatureCache
-    from sadgr.cache.summary import verify as verified
-
-    checked = list(verified(FeatureCache(cache)))
-    faults = [(shard, fault) for shard, fault in checked if fault]
-    for shard, fault in faults:
-        click.echo(f"{shard}: {fault}")
-    click.echo(f"{len(checked)} shards read, {len(faults)} faulty")
-    if faults:
-        raise SystemExit(EXIT_CLIPS_FAILED)
-
-
 def _in_words(statistics: dict[str, Any]) -> str:
     shape = " x ".join(str(length) for length in statistics["shape"])
     if "rms" not in statistics:
         return f"{shape} {statistics['dtype']}"
     low, high, rms = statistics["min"], statistics["max"], statistics["rms"]
     return f"{shape} {statistics['dtype']}, {low:.4g} to {high:.4g}, rms {rms:.4g}"
+
+
+for _command in (verify, repair, compact, gc, merge, rm, diff, failures):
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ class ShardInvalidError(CacheError):
     """A shard is truncated, altered, of another feature set, or holds what is refused on reading."""
 
 
+class ShardGoneError(ShardInvalidError):
+    """A shard that was there is no longer: compacted into another, or removed."""
+
+
 class RefusedValueError(CacheError):
     """A value that must never enter a cache: not finite, too large for the stored type, of the wrong shape."""
 

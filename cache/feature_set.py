@@ -1,18 +1,19 @@
 """Reading and writing one feature set: a folder of shards."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from sadgr.cache.errors import CacheError, SelectionError, ShardInvalidError
-from sadgr.cache.publish import Method, publish, replace, unique_stem, writable
+from sadgr.cache.errors import CacheError, NotWritableError, SelectionError, ShardGoneError, ShardInvalidError
+from sadgr.cache.index import Entries, Index, Table, digests_of, keys_of
+from sadgr.cache.open_shards import OpenShards
+from sadgr.cache.publish import Method, make_folder, next_stem, publish, replace, shard_names, writable
 from sadgr.cache.schema import Array, ClipRecord, FeatureSetSpec, stored_arrays
 from sadgr.cache.shard import encode_shard
 from sadgr.cache.shard_reader import ShardReader
@@ -20,22 +21,18 @@ from sadgr.cache.shard_reader import ShardReader
 SPEC_FILE = "featureset.json"
 SHARD_CLIPS = 256
 SHARD_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Where a clip's latest record stands."""
-
-    shard: str
-    row: int
-    source: str
-    present: bool
+INDEXED_FROM_SHARDS = 32
+"""New shards met at one look from which on the index is written: fewer are read faster than it is."""
+LOOKS = 5
+"""Times that a reader looks anew when a shard is taken away under its hands."""
+_TOO_FAST = "{}: its shards change faster than they can be read; is `sadgr-cache compact` running in a loop?"
 
 
 class FeatureSet:
     """A feature set as it lies on disk.
 
-    Opening is lazy and cheap. Shards are read without locks; of two records of one clip the later shard's counts.
+    Opening is lazy and cheap. Shards are read without locks; of two records of one clip the later shard's counts. A shard
+    that a compaction took away while it was about to be read is looked for in what replaced it.
 
     Args:
         path: its folder.
@@ -46,9 +43,8 @@ class FeatureSet:
         self.spec = _read_spec(path)
         self.invalid: dict[str, str] = {}
         """Shards that could not be used, with the reason; filled by `entries`."""
-        self._entries: dict[str, Entry] = {}
-        self._listed: frozenset[str] = frozenset()
-        self._open: tuple[int, ShardReader] | None = None
+        self._entries: Entries | None = None
+        self._readers = OpenShards(self._reader)
 
     @property
     def name(self) -> str:
@@ -72,33 +68,42 @@ class FeatureSet:
 
     def shards(self) -> list[Path]:
         """Return the published shards, oldest first."""
-        return sorted(path for path in self.path.glob("*.h5") if not path.name.startswith("."))
+        return [self.path / name for name in shard_names(self.path)]
 
-    def entries(self) -> Mapping[str, Entry]:
+    def entries(self) -> Entries:
         """Return the latest record of every clip; looks at the folder anew and reads only what is new there."""
-        shards = self.shards()
-        names = frozenset(path.name for path in shards)
-        if not names >= self._listed:  # some were compacted away
-            self._entries, self._listed = {}, frozenset()
-        fresh = [path for path in shards if path.name not in self._listed]
-        for path in fresh:
+        for _ in range(LOOKS):
+            with suppress(ShardGoneError):
+                return self._look()
+        raise CacheError(_TOO_FAST.format(self.path))
+
+    def _look(self) -> Entries:
+        names = shard_names(self.path)
+        index = self._entries.index if self._entries is not None else Index.load(self.path)
+        if not set(index.shards) <= set(names):  # some were compacted away
+            index = Index.empty()
+            self._readers.close()
+            self._entries = None
+        self.invalid = {name: reason for name, reason in self.invalid.items() if name in set(names)}
+        fresh = [name for name in names if name not in set(index.shards)]
+        tables: dict[str, Table] = {}
+        for name in fresh:
             try:
-                with self._reader(path) as shard:
-                    found = zip(shard.ids, shard.sources, shard.present.tolist(), strict=True)
-                    entries = {i: Entry(path.name, row, s, p) for row, (i, s, p) in enumerate(found)}
+                with self._reader(name) as shard:
+                    tables[name] = Table.of(shard.ids, shard.sources, shard.present)
+            except ShardGoneError:
+                raise
             except ShardInvalidError as error:
-                self.invalid[path.name] = str(error)
-                continue
-            for clip_id, entry in entries.items():
-                known = self._entries.get(clip_id)
-                if known is None or known.shard < entry.shard:
-                    self._entries[clip_id] = entry
-        self._listed = names
+                self.invalid[name] = str(error)
+        self._entries = Entries(index.with_shards(list(tables), list(tables.values())), self._ids_of)
+        if len(tables) >= INDEXED_FROM_SHARDS:
+            with suppress(NotWritableError):  # a colleague who may only read reads the shards themselves
+                self._entries.index.save(self.path)
         return self._entries
 
-    def known_entries(self) -> Mapping[str, Entry]:
+    def known_entries(self) -> Entries:
         """Return the entries as of the last look at the folder; looks once where none was taken."""
-        return self._entries if self._listed else self.entries()
+        return self._entries if self._entries is not None else self.entries()
 
     def missing(self, wanted: Mapping[str, str]) -> list[str]:
         """Return the clips that have no record made from the wanted source.
@@ -106,12 +111,22 @@ class FeatureSet:
         Args:
             wanted: clip id -> source digest.
         """
-        entries = self.entries()
-        return [
-            clip_id
-            for clip_id, source in wanted.items()
-            if (entry := entries.get(clip_id)) is None or entry.source != source
-        ]
+        done, _ = self._made_from(wanted)
+        return [clip_id for clip_id, is_done in zip(wanted, done.tolist(), strict=True) if not is_done]
+
+    def absent(self, wanted: Mapping[str, str]) -> list[str]:
+        """Return the clips that are known to lack the modality, by a record made from the wanted source."""
+        done, present = self._made_from(wanted)
+        return [clip_id for clip_id, is_absent in zip(wanted, (done & ~present).tolist(), strict=True) if is_absent]
+
+    def _made_from(self, wanted: Mapping[str, str]) -> tuple[Array, Array]:
+        """Return whether each clip has a record made from that source, and whether that one has the modality."""
+        index = self.entries().index
+        if not wanted or not len(index):
+            return np.zeros(len(wanted), bool), np.zeros(len(wanted), bool)
+        place = index.find(keys_of(wanted))
+        done = (place >= 0) & (index.digests[place] == digests_of(wanted.values())).all(axis=1)
+        return done, index.present[place]
 
     def read(self, clip_id: str) -> dict[str, Array] | None:
         """Return a clip's arrays in their stored types; None when the clip lacks the modality.
@@ -120,9 +135,16 @@ class FeatureSet:
             SelectionError: the feature set has no record of the clip.
         """
         entry = self.known_entries().get(clip_id) or self.entries().get(clip_id)
-        if entry is None:
-            raise SelectionError(f"{self.name} holds no clip {clip_id!r}")
-        return self._shard(entry.shard).arrays(entry.row)
+        for _ in range(LOOKS):
+            if entry is None:
+                raise SelectionError(f"{self.name} holds no clip {clip_id!r}")
+            if not entry.present:
+                return None
+            try:
+                return self._readers[entry.shard].arrays(clip_id, entry.row)
+            except ShardGoneError:
+                entry = self.entries().get(clip_id)
+        raise CacheError(_TOO_FAST.format(self.path))
 
     def vectors(self, name: str) -> tuple[list[str], Array]:
         """Return a flat table over all present clips.
@@ -133,38 +155,41 @@ class FeatureSet:
         Returns:
             Ids (n,) in sorted order, and vectors (n, D) float32.
         """
-        by_shard: dict[str, list[tuple[str, int]]] = {}
-        for clip_id, entry in self.entries().items():
-            if entry.present:
-                by_shard.setdefault(entry.shard, []).append((clip_id, entry.row))
+        for _ in range(LOOKS):
+            with suppress(ShardGoneError):
+                return self._vectors(name)
+        raise CacheError(_TOO_FAST.format(self.path))
+
+    def _vectors(self, name: str) -> tuple[list[str], Array]:
+        index = self.entries().index
         ids: list[str] = []
         parts: list[Array] = []
-        for shard_name, rows in sorted(by_shard.items()):
-            shard = self._shard(shard_name)
-            if shard.has_table(name):
-                table = shard.table(name)[[row for _, row in rows]].astype(np.float32)
+        for number, shard_name in enumerate(index.shards):
+            rows = np.sort(index.row[(index.shard == number) & index.present])
+            shard = self._readers[shard_name]
+            if len(rows) and shard.has_table(name):
+                table = shard.table(name)[rows].astype(np.float32)
                 held: Array = np.isfinite(table[:, 0])
-                ids += [clip_id for (clip_id, _), kept in zip(rows, held, strict=True) if kept]
+                ids += [shard.ids[row] for row in rows[held].tolist()]
                 parts.append(table[held])
         if not ids:
             raise SelectionError(f"{self.name} holds no {name!r} vectors")
         order = np.argsort(np.array(ids), kind="stable")
         return [ids[place] for place in order], np.concatenate(parts)[order]
 
-    def _reader(self, path: Path) -> ShardReader:
-        return ShardReader(path, self.fingerprint, self.modality)
+    def _reader(self, name: str) -> ShardReader:
+        return ShardReader(self.path / name, self.fingerprint, self.modality)
 
-    def _shard(self, name: str) -> ShardReader:
-        """Keep the last shard open: clips are mostly read in order. A forked process opens its own."""
-        if self._open is None or self._open[0] != os.getpid() or self._open[1].path.name != name:
-            if self._open is not None and self._open[0] == os.getpid():
-                self._open[1].close()
-            self._open = (os.getpid(), self._reader(self.path / name))
-        return self._open[1]
+    def _ids_of(self, name: str) -> list[str]:
+        return self._readers[name].ids
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the open file behind, so that a feature set can go to a spawned worker."""
-        return {**self.__dict__, "_open": None}
+        """Leave open files behind, so that a feature set can go to a spawned worker."""
+        return {"path": self.path, "spec": self.spec, "invalid": self.invalid}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open anew."""
+        self.__dict__.update(state, _entries=None, _readers=OpenShards(self._reader))
 
 
 class FeatureWriter:
@@ -203,7 +228,8 @@ class FeatureWriter:
         if not self._records:
             return
         content = encode_shard(self.feature_set.spec, list(self._records.values()))
-        publish(self.feature_set.path / f"{unique_stem()}.h5", content, self._method)
+        folder = self.feature_set.path
+        publish(folder / f"{next_stem(shard_names(folder))}.h5", content, self._method)
         self.bytes_written += len(content)
         self._records.clear()
 
@@ -220,7 +246,7 @@ def create_feature_set(dataset: Path, spec: FeatureSetSpec) -> FeatureSet:
     """Make the feature set's folder in a data set's folder, or open the one that is there."""
     folder = dataset / spec.name
     with writable(dataset):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     if not (folder / SPEC_FILE).exists():
         content = {
             "modality": spec.modality,

@@ -3,9 +3,10 @@
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -13,12 +14,53 @@ from sadgr.cache.errors import NotWritableError
 
 Method = Literal["link", "rename"]
 TEMPORARY_PREFIX = ".tmp-"
+FILE_BITS = 0o666
+"""Whoever may read or write the folder may read or write its files; a writer's umask is no lab's policy."""
+SHARED_FOLDER_BITS = stat.S_ISGID | 0o070
+TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 
 
 def unique_stem() -> str:
     """Return `<time>-<host>-<pid>-<random>`: sorts by time, never meets another writer's."""
     host = "".join(c if c.isalnum() else "_" for c in socket.gethostname().split(".")[0])
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{host}-{os.getpid()}-{secrets.token_hex(4)}"
+    return f"{datetime.now(UTC):{TIME_FORMAT}}-{host}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def next_stem(names: Sequence[str]) -> str:
+    """Return a `unique_stem` that sorts after all these shards, whatever this host's clock says.
+
+    A clock that was set back would otherwise file new work before old, and the old would count.
+    """
+    stem = unique_stem()
+    latest = max((name.split("-")[0] for name in names), default="")
+    if stem.split("-")[0] > latest:
+        return stem
+    try:
+        after = datetime.strptime(latest, TIME_FORMAT).replace(tzinfo=UTC) + timedelta(microseconds=1)
+    except ValueError:  # no shard of ours: a stranger's file sorts where it will
+        return stem
+    return f"{after:{TIME_FORMAT}}-{stem.split('-', 1)[1]}"
+
+
+def shard_names(folder: Path) -> list[str]:
+    """Return the names of a folder's published shards, oldest first."""
+    with suppress(FileNotFoundError), os.scandir(folder) as files:
+        return sorted(file.name for file in files if file.name.endswith(".h5") and not file.name.startswith("."))
+    return []
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, with the rights of the one it stands in, so that a group can share it.
+
+    The group itself follows from the parent's setgid bit, as Linux does by itself.
+    """
+    if path.is_dir():
+        return
+    if not path.parent.exists():
+        make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    with suppress(OSError):  # some network file systems keep rights of their own
+        path.chmod(stat.S_IMODE(path.stat().st_mode) | stat.S_IMODE(path.parent.stat().st_mode) & SHARED_FOLDER_BITS)
 
 
 @contextmanager
@@ -92,6 +134,8 @@ def _write_temporary(target: Path, content: bytes) -> Path:
     try:
         with temporary.open("xb") as file:
             file.write(content)
+            with suppress(OSError):  # some network file systems keep rights of their own
+                os.fchmod(file.fileno(), stat.S_IMODE(target.parent.stat().st_mode) & FILE_BITS)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from sadgr.cache.publish import unique_stem, writable
+from sadgr.cache.publish import make_folder, unique_stem, writable
 
 State = Literal["done", "failed", "absent", "flagged"]
 RUNS = "runs"
@@ -23,7 +23,7 @@ class RunLog:
     def __init__(self, cache: Path, settings: Mapping[str, Any]) -> None:
         folder = cache / RUNS
         with writable(folder):
-            folder.mkdir(exist_ok=True)
+            make_folder(folder)
             self.path = folder / f"{unique_stem()}.jsonl"
             self._file = self.path.open("x", encoding="utf-8")
         self._line({"run": settings})

@@ -7,6 +7,7 @@ ordinary reading notices a flipped bit in what it reads.
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from sadgr.cache.errors import ShardInvalidError
+from sadgr.cache.errors import ShardGoneError, ShardInvalidError
 from sadgr.cache.ids import escape
 from sadgr.cache.schema import ARRAYS, FORMAT_VERSION, Array, ClipRecord, FeatureSetSpec, stored_arrays
 
 HEADER_BYTES = 512
+CHUNK_BYTES = 1 << 20
 _HEADER = re.compile(
     rb"SADGR shard (?P<version>\d+)\nfeatureset (?P<featureset>[0-9a-f]{64})\nbytes (?P<bytes>\d+)\n"
     rb"sha256 (?P<sha256>[0-9a-f]{64})\n\0*"
@@ -81,6 +83,8 @@ def read_header(path: Path) -> ShardHeader:
         with path.open("rb") as file:
             match = _HEADER.fullmatch(file.read(HEADER_BYTES))
         size = path.stat().st_size - HEADER_BYTES
+    except FileNotFoundError as error:
+        raise ShardGoneError(f"{path} is gone") from error
     except OSError as error:
         raise ShardInvalidError(f"{path}: {error.strerror}") from error
     if match is None:
@@ -107,8 +111,10 @@ def check_content(path: Path) -> None:
 
 
 def _table(group: h5py.Group, name: str, array: Array) -> None:
-    chunks = tuple(max(length, 1) for length in array.shape)
-    group.create_dataset(name, data=array, chunks=chunks, maxshape=chunks, fletcher32=True)
+    shape = tuple(max(length, 1) for length in array.shape)
+    row_bytes = array.dtype.itemsize * math.prod(shape[1:])
+    rows = min(shape[0], max(1, CHUNK_BYTES // row_bytes))  # a row of a long table is then read without the others
+    group.create_dataset(name, data=array, chunks=(rows, *shape[1:]), maxshape=shape, fletcher32=True)
 
 
 def _fixed_text(values: Sequence[str]) -> Array:

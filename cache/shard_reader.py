@@ -10,7 +10,7 @@ from typing import Self
 import h5py
 import numpy as np
 
-from sadgr.cache.errors import ShardInvalidError
+from sadgr.cache.errors import ShardGoneError, ShardInvalidError
 from sadgr.cache.ids import escape
 from sadgr.cache.schema import ARRAYS, Array
 from sadgr.cache.shard import read_header
@@ -37,6 +37,8 @@ class ShardReader:
         try:
             # What is published never changes, so no lock is needed; many network file systems have none.
             self._file = h5py.File(path, "r", locking=False)
+        except FileNotFoundError as error:
+            raise ShardGoneError(f"{path} is gone") from error
         except OSError as error:
             raise ShardInvalidError(f"{path} cannot be opened as HDF5: {error}") from error
 
@@ -77,12 +79,15 @@ class ShardReader:
         """Return a flat table, (n, D) in its stored type; rows of absent clips are NaN."""
         return self._read(name)
 
-    def arrays(self, row: int) -> dict[str, Array] | None:
-        """Return one clip's arrays in their stored types, or None when the clip lacks the modality."""
-        if not self.present[row]:
-            return None
+    def arrays(self, clip_id: str, row: int) -> dict[str, Array]:
+        """Return the arrays, in their stored types, of a clip that has the modality.
+
+        Args:
+            clip_id: the clip.
+            row: its row in the tables.
+        """
         arrays: dict[str, Array] = {}
-        group = f"clips/{escape(self.ids[row])}"
+        group = f"clips/{escape(clip_id)}"
         for name, rule in ARRAYS[self.modality].items():
             if rule.flat:
                 if self.has_table(name) and not np.isnan(vector := self._row(name, row)).any():

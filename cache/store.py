@@ -13,7 +13,7 @@ from sadgr.cache.errors import NotACacheError, SelectionError
 from sadgr.cache.feature_set import FeatureSet, feature_sets
 from sadgr.cache.ids import escape, unescape
 from sadgr.cache.labels import LABELS_FILE, read_labels
-from sadgr.cache.publish import replace, writable
+from sadgr.cache.publish import make_folder, replace, writable
 from sadgr.cache.schema import FORMAT_VERSION, Array
 
 CACHE_FILE = "sadgr-cache.json"
@@ -109,6 +109,18 @@ class Dataset:
             raise SelectionError(f"{self.name} has no {modality} feature set {name!r}; it has:{listed}")
         return found[0] if found else None
 
+    def named(self, name: str) -> FeatureSet:
+        """Return the feature set of this name, or of the fingerprint that begins so.
+
+        Raises:
+            SelectionError: there is none, or there are several.
+        """
+        found = [one for one in self.feature_sets() if name == one.name or one.fingerprint.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        listed = "".join(f"\n  {one.name}" for one in self.feature_sets()) or " none"
+        raise SelectionError(f"{self.name} has {len(found)} feature sets {name!r}; it has:{listed}")
+
     def select(self, text: str | None = None, audio: str | None = None, video: str | None = None) -> Selection:
         """Choose a feature set of each modality, by name where several stand there.
 
@@ -202,7 +214,7 @@ class FeatureCache:
         folder = Path(path)
         if not (folder / CACHE_FILE).exists():
             with writable(folder):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
                 strangers = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
             if strangers:
                 raise NotACacheError(f"{folder} is no cache and not empty ({strangers[0]}, ...); name another folder")
@@ -243,7 +255,7 @@ class FeatureCache:
         """Return a data set by name, making its folder."""
         folder = self.path / escape(name)
         with writable(folder):
-            folder.mkdir(exist_ok=True)
+            make_folder(folder)
         return Dataset(folder)
 
 

@@ -1,28 +1,27 @@
 """What a cache holds, in numbers: for `sadgr-cache` and for scripts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from sadgr.cache.errors import SelectionError, ShardInvalidError
+from sadgr.cache.errors import SelectionError
 from sadgr.cache.feature_set import FeatureSet
 from sadgr.cache.labels import SPLITS
 from sadgr.cache.schema import Array
-from sadgr.cache.shard import check_content, read_header
-from sadgr.cache.store import Dataset, FeatureCache
+from sadgr.cache.store import Dataset
 
 
 def describe_feature_set(one: FeatureSet) -> dict[str, Any]:
     """Return name, modality, clips with and without the modality, shards and bytes of a feature set."""
-    present = [entry.present for entry in one.entries().values()]
+    entries = one.entries()
     return {
         "name": one.name,
         "modality": one.modality,
         "model": one.spec.model,
         "fingerprint": one.fingerprint,
-        "clips": len(present),
-        "absent": present.count(False),
+        "clips": len(entries),
+        "absent": len(entries) - entries.present_count(),
         "shards": len(one.shards()),
         "invalid_shards": dict(one.invalid),
         "bytes": sum(path.stat().st_size for path in one.shards()),
@@ -63,24 +62,6 @@ def describe_clip(data: Dataset, clip_id: str) -> dict[str, Any]:
     }
 
 
-def verify(cache: FeatureCache) -> Iterator[tuple[str, str]]:
-    """Hold every shard against its SHA-256; give its path below the cache and what is wrong, empty if nothing is."""
-    for data in cache.datasets():
-        for one in data.feature_sets():
-            for path in one.shards():
-                yield str(path.relative_to(cache.path)), _fault(one, path.name)
-
-
-def _fault(one: FeatureSet, shard: str) -> str:
-    try:
-        check_content(one.path / shard)
-        if read_header(one.path / shard).featureset != one.fingerprint:
-            return "belongs to another feature set"
-    except ShardInvalidError as error:
-        return str(error)
-    return ""
-
-
 def _describe_arrays(one: FeatureSet, clip_id: str) -> dict[str, Any]:
     entry = one.entries()[clip_id]
     arrays = one.read(clip_id)
@@ -110,5 +91,5 @@ def _speech_seconds(data: Dataset) -> float:
     sets = data.feature_sets("words")
     if not sets:
         return 0.0
-    latest = [one.read(clip_id) for one in sets[:1] for clip_id, entry in one.entries().items() if entry.present]
+    latest = [one.read(clip_id) for one in sets[:1] for clip_id in one.entries()]
     return float(sum(arrays["end"].max() for arrays in latest if arrays is not None and arrays["end"].size))

@@ -89,7 +89,7 @@ def run(request: Request, aligner: Aligner, stop: Callable[[], bool], say: Calla
     plan = make_plan(clips, feature_sets)
     with RunLog(cache.path, _settings(request, source, data, specs)) as log:
         report = Report(log, name)
-        _tell_what_is_known(report, clips, plan, feature_sets)
+        _tell_what_is_known(report, plan, feature_sets)
         todo = plan.clips(clips, feature_sets)
         say(f"{len(todo)} clips to do, {len(clips) - len(todo)} need nothing")
         if "words" in feature_sets:
@@ -171,19 +171,14 @@ def _settings(request: Request, source: Source, data: Dataset, specs: Mapping[st
     }
 
 
-def _tell_what_is_known(
-    report: Report, clips: Sequence[Clip], plan: Plan, feature_sets: Mapping[str, FeatureSet]
-) -> None:
+def _tell_what_is_known(report: Report, plan: Plan, feature_sets: Mapping[str, FeatureSet]) -> None:
     """Report what no run can cure: media that cannot be read, and modalities known to be absent."""
     for clip_id, reasons in plan.unreadable.items():
         for stage, reason in reasons.items():
             report.tell(clip_id, stage, "failed", reason)
     for stage, one in feature_sets.items():
-        entries = one.known_entries()
-        for clip in clips:
-            entry = entries.get(clip.clip_id)
-            if entry and not entry.present and entry.source == plan.sources[stage].get(clip.clip_id):
-                report.tell(clip.clip_id, stage, "absent", f"the clip has no {stage}, as an earlier run found")
+        for clip_id in one.absent(plan.sources[stage]):
+            report.tell(clip_id, stage, "absent", f"the clip has no {stage}, as an earlier run found")
 
 
 def _stages(checkpoints: Mapping[Kind, Checkpoint], device_name: str, words: FeatureSet | None) -> list[Stage[Any]]:

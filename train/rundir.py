@@ -6,7 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sadgr.train.checkpoint import differences, read_json, write_json
+from sadgr.cache.settings_diff import differences
+from sadgr.train.checkpoint import read_json, write_json
 from sadgr.train.errors import TrainError
 
 

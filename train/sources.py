@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sadgr.cache import FeatureSet
-from sadgr.train.checkpoint import differences
+from sadgr.cache.settings_diff import differences
 from sadgr.train.errors import TrainError
 
 

@@ -18,9 +18,8 @@ def test_what_is_written_is_read(tmp_path, planted, modality):
         assert shard.ids == ["a$_$1", "-b/ü", "gone"]
         assert shard.sources == [one.source for one in records]
         assert shard.present.tolist() == [True, True, False]
-        assert shard.arrays(2) is None
         for row in (0, 1):
-            arrays = shard.arrays(row)
+            arrays = shard.arrays(records[row].clip_id, row)
             assert arrays.keys() == records[row].arrays.keys()
             for name, written in records[row].arrays.items():
                 np.testing.assert_array_equal(arrays[name], written)
@@ -42,8 +41,8 @@ def test_a_clip_without_words_keeps_its_empty_axis(tmp_path, planted):
     path = tmp_path / "one.h5"
     path.write_bytes(encode_shard(spec, [ClipRecord("mute", source_digest(), arrays), planted.record("b", "audio")]))
     with ShardReader(path, spec.fingerprint, "audio") as shard:
-        assert shard.arrays(0)["words"].shape == (0, 4)
-        assert "mean_words" not in shard.arrays(0)
+        assert shard.arrays("mute", 0)["words"].shape == (0, 4)
+        assert "mean_words" not in shard.arrays("mute", 0)
         assert np.isnan(shard.table("mean_words")[0]).all()  # loud for a reader who ignores `present`
 
 
@@ -58,8 +57,8 @@ def test_arrays_that_need_not_be_there(tmp_path, planted):
     path = tmp_path / "one.h5"
     path.write_bytes(encode_shard(spec, records))
     with ShardReader(path, spec.fingerprint, "text") as shard:
-        assert set(shard.arrays(0)) == {"words", "mean", *tokens} and set(shard.arrays(1)) == {"mean"}
-        assert shard.arrays(0)["word_ids"].tolist() == [-1, 0, 0, -1]
+        assert set(shard.arrays("all", 0)) == {"words", "mean", *tokens} and set(shard.arrays("mean", 1)) == {"mean"}
+        assert shard.arrays("all", 0)["word_ids"].tolist() == [-1, 0, 0, -1]
     with pytest.raises(RefusedValueError, match="is missing"):
         encode_shard(spec, [ClipRecord("none", source_digest(), {})])
     words = planted.arrays("words")
@@ -100,7 +99,7 @@ def test_a_flipped_bit_in_the_data_is_noticed_by_ordinary_reading(tmp_path, plan
     path = tmp_path / "one.h5"
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     with ShardReader(path, spec.fingerprint, "text") as shard, pytest.raises(ShardInvalidError, match="words"):
-        shard.arrays(0)
+        shard.arrays("a", 0)
 
 
 @pytest.mark.parametrize(
@@ -142,9 +141,9 @@ def test_a_file_that_points_outside_itself_is_refused(tmp_path, planted):
         file["clips/c"].create_virtual_dataset("words", layout)
     _reseal(path, spec.fingerprint)
     with ShardReader(path, spec.fingerprint, "text") as shard:
-        for row in range(3):
+        for row, clip in enumerate("abc"):
             with pytest.raises(ShardInvalidError, match="refused"):
-                shard.arrays(row)
+                shard.arrays(clip, row)
 
 
 def _reseal(path, fingerprint):

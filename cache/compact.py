@@ -1,0 +1,107 @@
+"""Merging small shards into few large ones, while others read and write."""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sadgr.cache.errors import CacheError, ShardGoneError
+from sadgr.cache.feature_set import FeatureSet
+from sadgr.cache.index import Index
+from sadgr.cache.publish import Method, publish, writable
+from sadgr.cache.schema import ClipRecord
+from sadgr.cache.shard import check_content, encode_shard
+from sadgr.cache.shard_reader import ShardReader
+
+LARGE_BYTES = 128 * 2**20
+LARGE_CLIPS = 65_536
+"""A shard of this size, or of so many clips, is left as it is where nothing in it was superseded."""
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What a compaction did: shards and bytes before and after."""
+
+    shards_before: int
+    shards_after: int
+    bytes_before: int
+    bytes_after: int
+
+
+def compact(one: FeatureSet, method: Method, progress: Callable[[str], None] = lambda _: None) -> Compacted:
+    """Merge a feature set's small shards and drop records that later ones superseded.
+
+    A merged shard holds only records that count today, and its name sorts right after that of its newest part: it takes
+    precedence over all it replaces, and over nothing that is written meanwhile. Its parts are taken away only once it is
+    on disk and was read back whole. Two compactions at once, or one that is killed, leave doubled records, never lost ones.
+
+    Args:
+        one: the feature set.
+        method: how files are published here.
+        progress: told of each merged shard.
+
+    Raises:
+        ShardInvalidError: a shard to be merged is damaged; repair the cache first.
+        NotWritableError: the folder cannot be written.
+    """
+    before = _sizes(one)
+    index = one.entries().index
+    if one.invalid:
+        raise CacheError(f"{one.name} has damaged shards ({next(iter(one.invalid))}); run `sadgr-cache repair` first")
+    for group in _groups(index, before):
+        try:
+            records = [record for name in group for record in _live(one, index, name)]
+        except ShardGoneError:  # another compaction was here first
+            continue
+        merged = one.path / f"{group[-1].removesuffix('.h5')}~{secrets.token_hex(4)}.h5"
+        if records:
+            publish(merged, encode_shard(one.spec, records), method)
+            check_content(merged)
+            progress(f"{one.name}: {len(group)} shards -> {merged.name}, {len(records)} clips")
+        with writable(one.path):
+            for name in group:
+                (one.path / name).unlink(missing_ok=True)
+    after = _sizes(one)
+    return Compacted(len(before), len(after), sum(before.values()), sum(after.values()))
+
+
+def _sizes(one: FeatureSet) -> dict[str, int]:
+    """Bytes of each shard; one that vanishes meanwhile counts nothing."""
+    return {path.name: size for path in one.shards() if (size := _size(path)) is not None}
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _groups(index: Index, sizes: dict[str, int]) -> Iterator[Sequence[str]]:
+    """Give runs of shards that are worth merging, in their order."""
+    live = np.bincount(index.shard, minlength=len(index.shards))
+    group: list[str] = []
+    group_bytes = group_clips = 0
+    for number, name in enumerate(index.shards):
+        size, clips = sizes.get(name, 0), int(live[number])
+        full = size >= LARGE_BYTES // 2 or clips >= LARGE_CLIPS // 2
+        if full or group_bytes + size > LARGE_BYTES or group_clips + clips > LARGE_CLIPS:
+            if len(group) > 1:
+                yield group
+            group, group_bytes, group_clips = [], 0, 0
+        if not full:
+            group.append(name)
+            group_bytes, group_clips = group_bytes + size, group_clips + clips
+    if len(group) > 1:
+        yield group
+
+
+def _live(one: FeatureSet, index: Index, name: str) -> Iterator[ClipRecord]:
+    """Give the records of a shard that count."""
+    rows = np.sort(index.row[index.shard == index.shards.index(name)]).tolist()
+    with ShardReader(one.path / name, one.fingerprint, one.modality) as shard:
+        for row in rows:
+            arrays = shard.arrays(shard.ids[row], row) if shard.present[row] else None
+            yield ClipRecord(shard.ids[row], shard.sources[row], arrays)
