@@ -4,6 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 DEMO := build/demo
 PACKAGES := align cache extract train
+# Only its data loader is used, by tests: what else it would bring is gigabytes.
+WITHOUT_DEPENDENCIES := MMSA==2.2.1
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help demo test test-slow lint bench bench-align lock clean
@@ -22,7 +24,7 @@ $(READY): requirements.lock setup.cfg pyproject.toml
 	@echo "Setting up .venv: some 80 packages, torch among them; a few minutes."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --editable .
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --editable . $(WITHOUT_DEPENDENCIES)
 	touch $@
 
 demo: $(READY)
@@ -55,7 +57,7 @@ bench-align: $(READY)
 # lock takes the CPU or the CUDA build, whichever the index offers.
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet --progress-bar off "torch==2.13.0" ".[dev,g2p,offline]"
+	build/lock/bin/python -m pip install --quiet --progress-bar off "torch==2.13.0" ".[dev,doors,g2p,offline]"
 	( echo "# Exact versions, made by \`make lock\`; setup.cfg has the ranges."; \
 	  build/lock/bin/python -m pip freeze --exclude sadgr | sed -e 's/^\(torch==[0-9.]*\)+.*/\1/' \
 	    -e 's/^\(decord==.*\)/\1; sys_platform == "linux" and platform_machine == "x86_64"/' ) > requirements.lock

@@ -72,14 +72,14 @@ class MfaAligner:
         waiting = iter(utterances)
         held: list[Utterance] = [first] if (first := next(waiting, None)) else []
         while held:
-            with tempfile.TemporaryDirectory(prefix="sadgr-mfa-") as folder:
+            with tempfile.TemporaryDirectory(prefix="sadgr-mfa-", ignore_cleanup_errors=True) as folder:
                 work = Path(folder)
                 if " " in folder:
                     raise AlignerUnavailable(f"MFA cannot work in {folder}: a space in its name; set TMPDIR elsewhere")
                 entries: list[Entry] = []
                 speaker = held[0].speaker
                 for utterance in chain(held, waiting):
-                    if len(entries) >= BATCH_CLIPS and utterance.speaker != speaker:
+                    if len(entries) >= BATCH_CLIPS and (utterance.speaker != speaker or not speaker):
                         held = [utterance]
                         break
                     entries.append(write_entry(work / "corpus", len(entries), utterance))
@@ -95,8 +95,8 @@ class MfaAligner:
         """Runs MFA over a corpus, and once more over what it left out; None when it was stopped."""
         wanted = [entry for entry in entries if not entry.failure]
         beam, retry_beam = self._how.beam, self._how.retry_beam
-        said = self._run(work, "corpus", wanted, beam, retry_beam)
-        if said is None:
+        code, said = self._run(work, "corpus", wanted, beam, retry_beam)
+        if code is None:
             return None
         if missing := [entry for entry in wanted if _alignment(entry, work / "corpus-out").failure]:
             self._say(
@@ -104,8 +104,8 @@ class MfaAligner:
             )
             for entry in missing:
                 move(entry, work / "corpus", work / "again")
-            said = self._run(work, "again", missing, beam * WIDENING, retry_beam * WIDENING, may_fail=True)
-            if said is None:
+            code, said = self._run(work, "again", missing, beam * WIDENING, retry_beam * WIDENING, may_fail=True)
+            if code is None:
                 return None
         again = {entry.number for entry in missing}
         results = []
@@ -113,16 +113,16 @@ class MfaAligner:
             result = _alignment(entry, work / ("again-out" if entry.number in again else "corpus-out"))
             if entry.number in again and result.failure:
                 why = f"{result.failure}; tried with beams {beam}/{retry_beam} and {WIDENING} times wider"
-                result = Alignment(entry.clip_id, (), f"{why}; MFA's last words: {said[-1]}" if said else why)
+                result = Alignment(entry.clip_id, (), why if code == 0 else f"{why}; MFA ended with: {said[-1]}")
             results.append(result)
         return results
 
     def _run(
         self, work: Path, corpus: str, entries: Sequence[Entry], beam: int, retry_beam: int, may_fail: bool = False
-    ) -> list[str] | None:
-        """Calls `mfa align` for a folder of the work directory; gives what it said, None when it was stopped."""
+    ) -> tuple[int | None, list[str]]:
+        """Calls `mfa align` for a folder of the work directory; gives exit code, None when stopped, and last words."""
         if not entries:
-            return []
+            return 0, []
         output = work / f"{corpus}-out"
         arguments = ["align", str(work / corpus), str(self._models["dictionary"]), str(self._models["acoustic"])]
         arguments += [
@@ -140,13 +140,11 @@ class MfaAligner:
         if len({entry.folder for entry in entries}) == 1:  # else its processes share the work by speakers
             arguments.append("--single_speaker")
         code, said = self._process.run(arguments, root=work / "root")
-        if code is None:
-            return None
         wrote_nothing = not any(output.rglob("*.json"))
         if code and wrote_nothing and not (may_fail or any(CANNOT_ALIGN in line for line in said)):
             last = " | ".join(said[-5:]) or "nothing"
             raise AlignerUnavailable(f"MFA ended with exit code {code} and aligned nothing. Its last words: {last}")
-        return said
+        return code, said or ["nothing"]
 
 
 def find_model(kind: str, name: str) -> Path:
@@ -185,4 +183,4 @@ def _alignment(entry: Entry, output: Path) -> Alignment:
     try:
         return Alignment(entry.clip_id, words_of_file(entry.clip_id, entry.words, entry.duration_seconds, path))
     except AlignmentFailed as error:
-        return Alignment(entry.clip_id, (), error.reason)
+        return Alignment(entry.clip_id, (), error.reason.replace(f"{path}: ", ""))  # the file is gone by then

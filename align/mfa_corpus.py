@@ -7,8 +7,7 @@ import wave
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from sadgr.align.pcm import pcm16
 from sadgr.align.spoken import spoken_forms
 from sadgr.align.words import Utterance
 
@@ -53,12 +52,11 @@ def write_entry(corpus: Path, number: int, utterance: Utterance) -> Entry:
         folder = corpus / entry.folder
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{entry.stem}.lab").write_text(said + "\n", encoding="utf-8")
-        pcm = np.clip(np.rint(utterance.waveform * 32768.0), -32768, 32767).astype("<i2")
         with wave.open(str(folder / f"{entry.stem}.wav"), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(utterance.sample_rate_hz)
-            file.writeframes(pcm.tobytes())
+            file.writeframes(pcm16(utterance.waveform))
     return entry
 
 

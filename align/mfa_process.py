@@ -6,10 +6,12 @@ import os
 import queue
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sadgr.align.errors import AlignerUnavailable
@@ -17,6 +19,8 @@ from sadgr.align.errors import AlignerUnavailable
 _KEPT_LINES = 200
 _BAR_SECONDS = 5.0
 _GRACE_SECONDS = 10.0
+_LAST_WORDS_SECONDS = 2.0
+_VERSION_SECONDS = 120.0
 _REMEDY = "install it with `conda env create -f environment-mfa.yml`, or say how it starts with --mfa-command"
 
 
@@ -40,10 +44,22 @@ class MfaProcess:
         Raises:
             AlignerUnavailable: It cannot be started, or does not answer.
         """
-        try:
-            answer = subprocess.run([*self._command, "version"], capture_output=True, text=True, check=False)
-        except OSError as error:
-            raise AlignerUnavailable(f"{self._command[0]} cannot be started: {error.strerror}; {_REMEDY}") from error
+        with tempfile.TemporaryDirectory(prefix="sadgr-mfa-", ignore_cleanup_errors=True) as folder:
+            try:
+                answer = subprocess.run(
+                    [*self._command, "version"],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    timeout=_VERSION_SECONDS,
+                    env=_environment(Path(folder)),
+                )
+            except OSError as error:
+                raise AlignerUnavailable(_cannot_start(self._command, error)) from error
+            except subprocess.TimeoutExpired as error:
+                raise AlignerUnavailable(
+                    f"`{' '.join(self._command)} version` gave no answer in {_VERSION_SECONDS:.0f} s; {_REMEDY}"
+                ) from error
         lines = answer.stdout.strip().splitlines()
         if answer.returncode or not lines:
             said = (answer.stderr.strip().splitlines() or ["nothing"])[-1]
@@ -64,7 +80,6 @@ class MfaProcess:
             AlignerUnavailable: It cannot be started.
         """
         root.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, "MFA_ROOT_DIR": str(root), "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "160"}
         try:
             process = subprocess.Popen(
                 [*self._command, *arguments],
@@ -73,11 +88,11 @@ class MfaProcess:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                env=environment,
+                env=_environment(root),
                 start_new_session=True,  # so that its own workers end with it
             )
         except OSError as error:
-            raise AlignerUnavailable(f"{self._command[0]} cannot be started: {error.strerror}; {_REMEDY}") from error
+            raise AlignerUnavailable(_cannot_start(self._command, error)) from error
         try:
             return self._follow(process)
         finally:
@@ -88,15 +103,18 @@ class MfaProcess:
         threading.Thread(target=_listen, args=(process, lines), daemon=True).start()
         kept: deque[str] = deque(maxlen=_KEPT_LINES)
         shown = -_BAR_SECONDS
+        silent_since = time.monotonic()
         while True:
             try:
                 line = lines.get(timeout=0.2)
+                silent_since = time.monotonic()
             except queue.Empty:
                 line = ""
-            if line is None:
-                return process.wait(), list(kept)
             if self._stop():
                 return None, list(kept)
+            # A worker that outlives the program may hold the pipe open for as long as it likes.
+            if line is None or (process.poll() is not None and time.monotonic() - silent_since > _LAST_WORDS_SECONDS):
+                return process.wait(), list(kept)
             if not line:
                 continue
             if "%" not in line:
@@ -124,12 +142,22 @@ def _listen(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> N
     lines.put(None)
 
 
+def _environment(root: Path) -> dict[str, str]:
+    return {**os.environ, "MFA_ROOT_DIR": str(root), "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "160"}
+
+
+def _cannot_start(command: Sequence[str], error: OSError) -> str:
+    return f"{command[0]} cannot be started: {error.strerror}; {_REMEDY}"
+
+
 def _end(process: subprocess.Popen[str]) -> None:
-    """Ends a process that still runs, and all that it started."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    """Ends a process and all that it started, and waits until none of them is left."""
+    for number, seconds in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, _GRACE_SECONDS)):
+        deadline = time.monotonic() + seconds
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+            while time.monotonic() < deadline:
+                process.poll()
+                os.killpg(process.pid, 0)  # raises once the whole group is gone
+                time.sleep(0.05)
+    process.wait()

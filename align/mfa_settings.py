@@ -24,7 +24,7 @@ class MfaSettings:
     acoustic: str = "english_us_arpa"
     dictionary: str = "english_us_arpa"
     g2p: str | None = None
-    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
+    jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     beam: int = 10
     retry_beam: int = 40
 

@@ -55,6 +55,9 @@ def trim_pauses(
 
     trimmed = []
     for one, other in zip(found, pausing, strict=True):
+        if other.start >= one.end or other.end <= one.start:  # the two searches disagree about more than a pause
+            trimmed.append(one)
+            continue
         start = other.start if is_pause(one.start, other.start) else one.start
         end = other.end if is_pause(other.end, one.end) else one.end
         moved = (start, end) != (one.start, one.end)

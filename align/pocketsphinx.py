@@ -6,6 +6,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from sadgr.align.errors import AlignmentFailed, UnpronounceableWord
 from sadgr.align.pauses import Found, trim_pauses
+from sadgr.align.pcm import pcm16
 from sadgr.align.phonemes import EspeakPronouncer
 from sadgr.align.spoken import spoken_forms
 from sadgr.align.transcript import Span, fill_gaps
@@ -79,7 +81,7 @@ class PocketSphinxAligner:
         owners, spoken = self._speakable(utterance.words)
         if not spoken:
             raise AlignmentFailed(fail, "no word of the transcript can be spoken in English")
-        pcm = np.clip(np.rint(utterance.waveform * 32768.0), -32768, 32767).astype("<i2").tobytes()
+        pcm = pcm16(utterance.waveform)
         found = self._search(self._decoder, pcm, spoken) or self._search(self._wide_decoder, pcm, spoken)
         pausing = found and self._search(self._pausing_decoder, pcm, spoken)
         if not found:
@@ -125,6 +127,8 @@ class PocketSphinxAligner:
             decoder.process_raw(pcm, full_utt=True)
             decoder.end_utt()
         except RuntimeError:
+            with suppress(RuntimeError):
+                decoder.end_utt()  # else the next utterance would begin in the middle of this one
             return None  # the search died; the caller tries wider beams, then says so
         found = [_found(one) for one in decoder.seg() or () if not _FILLER.fullmatch(one.word)]
         return found if [one.word for one in found] == list(spoken) else None

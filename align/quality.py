@@ -12,8 +12,8 @@ MOST_INTERPOLATED = 0.3
 LOW_SCORE = 0.45
 """Mean score below which the transcript is probably not what is said.
 
-With PocketSphinx, 54 clips with their own transcripts had means of 0.48 to 0.76; of 283 alignments with another clip's
-transcript, 99 % were below 0.44.
+PocketSphinx's means of clips with their own transcripts end, and those with another clip's begin, about here;
+benchmarks/alignment.py measures both.
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,17 @@ ANALYSIS_FILE = "alignment_analysis.csv"
 CHAPTER_ENDING = ".alignment.txt"
 """LibriSpeech's published alignments: a file a chapter."""
 
-UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, textgrid.utils.errors.PraatioException)
+UNREADABLE = (
+    OSError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    csv.Error,
+    textgrid.utils.errors.PraatioException,
+)
 """All that bytes which are no alignment make the parsers raise."""
 
 _WORDS_TIER = "words"
@@ -49,24 +60,25 @@ def read_words(path: Path) -> list[Timed]:
     return [one for one in read(path) if one.label.strip().lower() not in SILENCE]
 
 
-def read_chapter(path: Path) -> dict[str, list[Timed]]:
+def read_chapter(path: Path) -> dict[str, list[Timed] | str]:
     """Reads LibriSpeech's `<speaker>-<chapter>.alignment.txt`: lines `id "w1,w2,..." "end1,end2,..."`.
 
     Returns:
-        Utterance id -> its words; an empty word is silence and left out.
-
-    Raises:
-        ValueError: A line is not of that form.
+        Utterance id -> its words, or what is wrong with its line; an empty word is silence and left out.
     """
-    found: dict[str, list[Timed]] = {}
+    found: dict[str, list[Timed] | str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
             continue
         utterance, _, rest = line.strip().partition(" ")
         labels, ends = (part.strip('"').split(",") for part in rest.split(" ", 1)) if " " in rest else ([], [])
-        if not labels or len(labels) != len(ends):
-            raise ValueError(f'line {number} is not `id "words" "ends"` with as many words as ends')
-        times = [0.0, *map(float, ends)]
+        try:
+            times = [0.0, *map(float, ends)]
+        except ValueError:
+            times = []
+        if not labels or len(labels) + 1 != len(times):
+            found[utterance] = f'line {number} is not `id "words" "ends"` with as many words as ends'
+            continue
         timed = map(Timed, labels, times[:-1], times[1:])
         found[utterance] = [one for one in timed if one.label.strip().lower() not in SILENCE]
     return found
@@ -87,13 +99,17 @@ def _read_json(path: Path) -> list[Timed]:
         entries = content["tiers"][_words_tier(content["tiers"])]["entries"]
         return [Timed(label, float(start), float(end)) for start, end, label in entries]
     words = content["words"] if "words" in content else [w for one in content["segments"] for w in one["words"]]
-    # WhisperX leaves times out where it found none, as for numbers; such a word is interpolated later.
-    return [_whisper_word(word) for word in words if word.get("start") is not None and word.get("end") is not None]
+    # WhisperX leaves times out where it found none, as for numbers, and sadgr-align marks times that it interpolated:
+    # such words get theirs from their neighbours again.
+    timed = [word for word in words if word.get("start") is not None and word.get("end") is not None]
+    return [_whisper_word(word) for word in timed if word.get("flag") != "interpolated"]
 
 
 def _whisper_word(word: Mapping[str, Any]) -> Timed:
     scores = [word[name] for name in ("score", "probability", "confidence") if word.get(name) is not None]
     score = min(max(float(scores[0]), 0.0), 1.0) if scores else 1.0
+    if not math.isfinite(score):
+        raise ValueError(f"the score of {word!r} is no number")
     return Timed(str(word["word"] if "word" in word else word["text"]), float(word["start"]), float(word["end"]), score)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from sadgr.align.errors import AlignerUnavailable, AlignmentFailed
 from sadgr.align.readers import ANALYSIS_FILE, CHAPTER_ENDING, ENDINGS, UNKNOWN, UNREADABLE, read_chapter, read_words
@@ -23,7 +24,7 @@ class TextGridAligner:
     """Reads word times of each clip from a folder, wherever below it the clip's file lies.
 
     A file belongs to a clip when its name without ending is the clip's id, or the id with `$_$` and `/` as `_`, which
-    corpora for MFA often have; LibriSpeech's `.alignment.txt` names its utterances itself. Where a file holds no
+    corpora for MFA often have, or when its path below the folder is the id with `$_$` as `/`; LibriSpeech's `.alignment.txt` names its utterances itself. Where a file holds no
     confidence, a word found has score 1.
 
     Args:
@@ -38,12 +39,14 @@ class TextGridAligner:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: dict[str, list[Path]] = {}
-        self._chapters: dict[str, tuple[Path, list[Timed]]] = {}
+        self._chapters: dict[str, tuple[Path, list[Timed] | str]] = {}
         for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
             if path.name.endswith(CHAPTER_ENDING) and path.is_file():
                 self._add_chapter(path)
             elif path.suffix in ENDINGS and path.name != ANALYSIS_FILE and path.is_file():
-                self._files.setdefault(unicodedata.normalize("NFC", path.stem), []).append(path)
+                below = path.relative_to(folder).with_suffix("").as_posix()
+                for name in {path.stem, below, unquote(path.stem)}:  # sadgr-align -o writes odd ids percent-encoded
+                    self._files.setdefault(unicodedata.normalize("NFC", name), []).append(path)
         if not self._files and not self._chapters:
             raise AlignerUnavailable(
                 f"{folder} holds no alignment ({', '.join(ENDINGS)} or *{CHAPTER_ENDING}); name the folder that MFA wrote"
@@ -54,6 +57,10 @@ class TextGridAligner:
             chapter = read_chapter(path)
         except UNREADABLE as error:
             raise AlignerUnavailable(f"{path} cannot be read as LibriSpeech's alignments: {error}") from error
+        if twice := self._chapters.keys() & chapter.keys():
+            raise AlignerUnavailable(
+                f"{path} has utterance {min(twice)}, as {self._chapters[min(twice)][0]} has; remove one"
+            )
         self._chapters |= {utterance: (path, timed) for utterance, timed in chapter.items()}
 
     @cached_property
@@ -80,13 +87,15 @@ class TextGridAligner:
         """
         if utterance.clip_id in self._chapters:
             path, timed = self._chapters[utterance.clip_id]
+            if isinstance(timed, str):
+                raise AlignmentFailed(utterance.clip_id, f"{path}: {timed}")
             return fit_words(utterance.clip_id, utterance.words, utterance.duration_seconds, path, timed)
         path = self._file(utterance.clip_id)
         return words_of_file(utterance.clip_id, utterance.words, utterance.duration_seconds, path)
 
     def _file(self, clip_id: str) -> Path:
-        stems = dict.fromkeys([clip_id, clip_id.replace("$_$", "_").replace("/", "_")])
-        found = [path for stem in stems for path in self._files.get(stem, ())]
+        names = (clip_id, clip_id.replace("$_$", "_").replace("/", "_"), clip_id.replace("$_$", "/"))
+        found = list(dict.fromkeys(path for name in names for path in self._files.get(name, ())))
         if not found:
             raise AlignmentFailed(
                 clip_id, f"{self._folder} has no alignment for it; MFA leaves out what it cannot align"
@@ -128,10 +137,12 @@ def fit_words(
     """
     if fault := _fault(timed, duration_seconds):
         raise AlignmentFailed(clip_id, f"{path}: {fault}")
-    inside = [
-        Timed(one.label, min(max(one.start, 0.0), duration_seconds), min(one.end, duration_seconds), one.score)
-        for one in timed
-    ]
+    inside = []
+    free_from = 0.0
+    for one in timed:  # what is allowed of overlap, and of time beyond the sound, is rounding
+        start = min(max(one.start, free_from), duration_seconds)
+        free_from = min(max(one.end, start), duration_seconds)
+        inside.append(Timed(one.label, start, free_from, one.score))
     spans = match_words(words, inside, UNKNOWN)
     if not any(spans):
         raise AlignmentFailed(clip_id, f"{path} has no word of the transcript; is it another clip's?")
@@ -146,7 +157,7 @@ def _fault(timed: Sequence[Timed], duration_seconds: float) -> str:
     for label, start, end, _ in timed:
         if not (math.isfinite(start) and math.isfinite(end)):
             return f"{label!r} at {start}-{end} s has no time"
-        if end <= start or start < last - _OVERLAP_SECONDS:
+        if end < start or start < last - _OVERLAP_SECONDS:
             return f"{label!r} at {start:.3f}-{end:.3f} s overlaps what stands before it, or ends before it starts"
         last = end
     if last > duration_seconds + _BEYOND_SECONDS:

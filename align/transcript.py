@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -123,9 +125,27 @@ def _match_letters(wanted: Sequence[str], timed: Sequence[Timed], found: Sequenc
     for left, right in common:
         if used[source[right]] >= _SHARE_MATCHED * len(found[source[right]]):  # else "a" would find itself in "cat"
             hits[owner[left]].append(slices[right])
-    return [
+    spans: list[Span | None] = [
         (min(hit)[0], max(hit)[1], min(score for *_, score in hit))
         if len(hit) >= _SHARE_MATCHED * len(letters)
         else None
         for hit, letters in zip(hits, wanted, strict=True)
     ]
+    return _place_unknown(spans, [one for one, letters in zip(timed, found, strict=True) if not letters])
+
+
+def _place_unknown(spans: list[Span | None], unknown: Sequence[Timed]) -> list[Span | None]:
+    """Gives the aligner's unknown words to words that are still without a span, where as many lie between two others.
+
+    Args:
+        spans: of a stretch of words, None where letters found nothing.
+        unknown: labels of the same stretch that stand for any single word.
+    """
+    placed = list(spans)
+    known = [(place, span) for place, span in enumerate(spans) if span]
+    bounds = [(-1, (0.0, -math.inf, 0.0)), *known, (len(spans), (math.inf, 0.0, 0.0))]
+    for (left, earlier), (right, later) in pairwise(bounds):
+        between = [one for one in unknown if earlier[1] <= one.start and one.end <= later[0]]
+        if len(between) == right - left - 1:
+            placed[left + 1 : right] = [one[1:] for one in between]
+    return placed

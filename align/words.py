@@ -97,6 +97,10 @@ class Alignment:
     words: tuple[WordTime, ...]
     failure: str = ""
 
+    def __post_init__(self) -> None:
+        if self.words and self.failure:
+            raise ValueError(f"clip {self.clip_id!r} cannot both have word times and have failed; give one of the two")
+
 
 class Aligner(Protocol):
     """Finds when each word of each utterance is spoken."""

@@ -43,24 +43,28 @@ def as_textgrid(times: Sequence[WordTime], duration_seconds: float) -> str:
 
     A tier cannot hold an interval without length, so a word without time of its own stands in its neighbour's label.
     """
-    intervals = _intervals(times)
+    duration_seconds = max([duration_seconds, *(word.end_seconds for word in times)])
+    intervals = _intervals(times, duration_seconds)
     grid = textgrid.Textgrid(0.0, duration_seconds)
     for name, column in (("words", 2), ("score", 3)):
         entries = [(one[0], one[1], one[column]) for one in intervals]
         grid.addTier(textgrid.IntervalTier(name, entries, 0.0, duration_seconds))
     with tempfile.TemporaryDirectory() as folder:  # praatio writes to files only
         path = Path(folder) / "words.TextGrid"
-        grid.save(str(path), format="long_textgrid", includeBlankSpaces=True)
+        grid.save(str(path), format="long_textgrid", includeBlankSpaces=True, reportingMode="silence")
         return path.read_text(encoding="utf-8")
 
 
-def _intervals(times: Sequence[WordTime]) -> list[tuple[float, float, str, str]]:
+def _intervals(times: Sequence[WordTime], duration_seconds: float) -> list[tuple[float, float, str, str]]:
     """Gives start, end, label and score of each interval with length."""
     intervals: list[tuple[float, float, str, str]] = []
     before: list[str] = []
+    free_from = 0.0
     for word in times:
-        start, end = round(word.start_seconds, 4), round(word.end_seconds, 4)
+        start = max(round(word.start_seconds, 4), free_from)
+        end = min(round(word.end_seconds, 4), duration_seconds)
         if end > start:
+            free_from = end
             intervals.append((start, end, " ".join([*before, word.text]), f"{word.score:.2f}"))
             before = []
         elif intervals:

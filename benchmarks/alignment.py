@@ -22,7 +22,9 @@ from praatio import textgrid
 from sadgr.align import AlignerUnavailable, Utterance, WordTime, evenly_spaced, split_words
 from sadgr.align.mfa import MfaAligner
 from sadgr.align.pocketsphinx import PocketSphinxAligner
+from sadgr.align.quality import LOW_SCORE
 from sadgr.extract.media.audio import SAMPLE_RATE_HZ, read_audio
+from sadgr.extract.sources import open_source, read_clips
 
 REPEATS = 5
 WITHIN_SECONDS = 0.05
@@ -58,6 +60,7 @@ def main() -> None:
         print(json.dumps(results, indent=1))
         return
     print_tables(results)
+    print_mismatches(Path(__file__).parents[1] / "examples/demo/talking")
     if shutil.which("mfa") is None:
         print("MFA: NOT RUN (no mfa on PATH)")
 
@@ -123,6 +126,28 @@ def print_tables(results: dict[str, dict]) -> None:
     for row in zip(*(one["errors"] for one in results.values()), strict=True):
         cells = [f"{onset * 1e3:+.0f} / {end * 1e3:+.0f} ({score:.2f})" for *_, onset, end, score in row]
         print(f"{row[0][0]:12} {row[0][1]:7.3f}  " + "  ".join(f"{cell:>34}" for cell in cells))
+
+
+def print_mismatches(folder: Path) -> None:
+    """Print mean scores of clips with their own transcripts and with the next clip's: what `doubts` tells apart."""
+    clips = read_clips(open_source(folder))
+    aligner = PocketSphinxAligner()
+    scores: dict[str, list[float]] = {"own": [], "another's": []}
+    failed = 0
+    for clip, other in zip(clips, [*clips[1:], clips[0]], strict=True):
+        sound = read_audio(clip.audio)
+        for name, words in (("own", clip.words), ("another's", other.words)):
+            (found,) = aligner.align_all([Utterance(clip.clip_id, words, sound)])
+            failed += bool(found.failure)
+            scores[name] += [float(np.mean([word.score for word in found.words]))] if found.words else []
+    print(f"\nmean score of a clip's words, {len(clips)} synthetic clips, flagged below {LOW_SCORE}:")
+    for name, values in scores.items():
+        low, mid, high = np.quantile(values, [0, 0.5, 1])
+        flagged = np.mean([value < LOW_SCORE for value in values])
+        print(
+            f"  {name:10} transcript: {low:.2f} to {high:.2f}, median {mid:.2f}, {flagged:.0%} flagged, N {len(values)}"
+        )
+    print(f"  {failed} alignments failed outright")
 
 
 if __name__ == "__main__":

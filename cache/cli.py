@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from sadgr.cache.console import friendly
+from sadgr.cache.doors.cli import export_command, import_command
 from sadgr.cache.errors import CacheError
 from sadgr.cache.upkeep_cli import CACHE, DATASET, JSON, compact, diff, failures, gc, merge, repair, rm, verify
 
@@ -96,6 +97,8 @@ def _in_words(statistics: dict[str, Any]) -> str:
 
 for _command in (verify, repair, compact, gc, merge, rm, diff, failures):
     main.add_command(_command)
+main.add_command(export_command)
+main.add_command(import_command)
 
 
 if __name__ == "__main__":

@@ -175,6 +175,8 @@ def _stored(modality: str, name: str, clip_id: str, array: Array) -> Array:
     if array.ndim != rule.ndim:
         raise RefusedValueError(f"{what} has shape {array.shape}, expected {rule.ndim} dimension(s)")
     if rule.dtype == "str":
+        if any("\0" in str(value) for value in array):
+            raise RefusedValueError(f"{what} holds a NUL character, which ends text in HDF5; correct the transcript")
         return array
     if array.dtype.kind not in "fiub":
         raise RefusedValueError(f"{what} holds {array.dtype}, expected numbers")

@@ -159,9 +159,10 @@ def diff(cache: Path, one: str, other: str, dataset: str | None) -> None:
 
     data = FeatureCache(cache).dataset(dataset)
     left, right = data.named(one), data.named(other)
-    found = differences(
-        *({"modality": side.modality, **side.spec.settings, "about": dict(side.spec.about)} for side in (left, right))
+    before, now = (
+        {"modality": side.modality, **side.spec.settings, "about": dict(side.spec.about)} for side in (left, right)
     )
+    found = differences(before, now)
     click.echo("\n".join(found) if found else "the two do not differ")
 
 

@@ -1,12 +1,13 @@
 """`sadgr-align`: word times of a source, into a cache or into files that people open."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from sadgr.align.errors import AlignError
-from sadgr.cache.console import config_option, friendly, stop_requested
+from sadgr.cache.console import EXIT_UNFINISHED, config_option, friendly, stop_requested
 from sadgr.cache.errors import CacheError
 from sadgr.extract.aligner_options import AlignerOptions, aligner_options
 from sadgr.extract.console import (
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("cache", type=click.Path(path_type=Path, file_okay=False), required=False)
 @dataset_option
-@aligner_options
+@aligner_options()
 @click.option(
     "--format", "form", type=click.Choice(["json", "textgrid", "csv"]), help="Without CACHE.  [default: json]"
 )
@@ -64,8 +65,8 @@ def main(
     """Find when each word of the clips in SOURCE is spoken.
 
     With CACHE, word times go into it, where sadgr-extract finds them: alignment needs no GPU. Without, they are
-    printed, or written with -o, as JSON, TextGrid or CSV. SOURCE is what sadgr-extract reads, or a media file with its
-    transcript (.lab, .txt, .srt, .vtt) beside it.
+    printed, or written with -o, as JSON, TextGrid or CSV, in seconds from the beginning of each media file. SOURCE is
+    what sadgr-extract reads, such as a media file with its text (.srt, .vtt, .lab, .txt) beside it.
     """
     if not source.exists():
         raise SourceError(f"source {source} does not exist")
@@ -75,6 +76,7 @@ def main(
         raise click.UsageError("--json is the summary of a run with CACHE; word times as JSON are --format json")
     with stop_requested() as stop:
         chosen = aligner.build(stop, say)
+        assert chosen is not None  # noqa: S101  # this command has no --aligner cached
         if cache is not None:
             from sadgr.extract.run import Request, run
 
@@ -82,5 +84,7 @@ def main(
             return
         from sadgr.extract.word_files import write_words
 
-        failed, clips = write_words(source, chosen, form or "json", output, plot, stop, say)
-    end_by_failures(failed, clips, max_failures)
+        written = write_words(source, chosen, form or "json", output, plot, stop, say, partial(click.echo, nl=False))
+    if not written.finished:
+        raise SystemExit(EXIT_UNFINISHED)
+    end_by_failures(written.failed, written.clips, max_failures)

@@ -2,7 +2,7 @@
 
 import functools
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,8 +32,8 @@ class AlignerOptions:
     mfa_beam: int
     mfa_retry_beam: int
 
-    def build(self, stop: Callable[[], bool], say: Callable[[str], None]) -> "Aligner":
-        """Make the aligner.
+    def build(self, stop: Callable[[], bool], say: Callable[[str], None]) -> "Aligner | None":
+        """Make the aligner; None stands for word times that the cache has already.
 
         Args:
             stop: asked by an aligner that works long on many clips.
@@ -42,6 +42,8 @@ class AlignerOptions:
         Raises:
             AlignerUnavailable: something it needs is missing.
         """
+        if self.aligner == "cached":
+            return None
         if self.alignments is not None and self.aligner != "textgrid":
             raise click.UsageError("--alignments goes with --aligner textgrid")
         if self.aligner == "textgrid":
@@ -69,13 +71,6 @@ class AlignerOptions:
 
 _OPTIONS = (
     click.option(
-        "--aligner",
-        type=click.Choice(["pocketsphinx", "mfa", "textgrid"]),
-        default="pocketsphinx",
-        show_default=True,
-        help="Where word times come from: the embedded aligner, the Montreal Forced Aligner, or files (--alignments).",
-    ),
-    click.option(
         "--alignments",
         type=click.Path(path_type=Path, file_okay=False, exists=True),
         help="Folder of TextGrids, MFA's JSON or CSV, LibriSpeech's .alignment.txt, or Whisper's word JSON.",
@@ -101,8 +96,25 @@ _OPTIONS = (
 )
 
 
-def aligner_options(command: Command) -> Command:
-    """Add the options to a command, which gets them as one argument, `aligner`."""
+def aligner_options(*more: str) -> Callable[[Command], Command]:
+    """Add the options to a command, which gets them as one argument, `aligner`.
+
+    Args:
+        more: values of `--aligner` that this command takes beside the aligners' names.
+    """
+    also = ", or those that sadgr-align put into CACHE (cached)" if more else ""
+    choice = click.option(
+        "--aligner",
+        type=click.Choice(["pocketsphinx", "mfa", "textgrid", *more]),
+        default="pocketsphinx",
+        show_default=True,
+        help="Where word times come from: the embedded aligner, the Montreal Forced Aligner, files (--alignments)"
+        + also,
+    )
+    return lambda command: _with_options(command, (choice, *_OPTIONS))
+
+
+def _with_options(command: Command, options: Sequence[Callable[[Any], Any]]) -> Command:
     names = [field.name for field in fields(AlignerOptions)]
 
     @functools.wraps(command)
@@ -110,6 +122,6 @@ def aligner_options(command: Command) -> Command:
         return command(aligner=AlignerOptions(**{name: options.pop(name) for name in names}), **options)
 
     decorated: Any = gathered
-    for option in reversed(_OPTIONS):
+    for option in reversed(options):
         decorated = option(decorated)
     return decorated  # type: ignore[no-any-return]

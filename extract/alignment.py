@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sadgr.align import Aligner, Alignment, Utterance, WordTime, doubts, evenly_spaced
-from sadgr.cache import ClipRecord, FeatureWriter
+from sadgr.cache import ClipRecord, FeatureWriter, RefusedValueError
 from sadgr.extract.clips import Clip
 from sadgr.extract.errors import AbsentError
 from sadgr.extract.media.audio import SAMPLE_RATE_HZ
@@ -71,10 +71,16 @@ def align_clips(
         begun = elapsed()
         for alignment in aligner.align_all(utterances()):
             clip_id = alignment.clip_id
-            times, remark = usable_times(known[clip_id], alignment, seconds[clip_id])
-            writer.add(ClipRecord(clip_id, sources[clip_id], word_arrays(times)))
-            through(clip_id, "flagged" if remark else "done", remark)
+            times, remark = usable_times(known[clip_id], alignment, seconds.pop(clip_id))
+            try:
+                writer.add(ClipRecord(clip_id, sources[clip_id], word_arrays(times)))
+            except RefusedValueError as error:
+                through(clip_id, "failed", str(error))
+            else:
+                through(clip_id, "flagged" if remark else "done", remark)
             begun = elapsed()
+        for clip_id in () if stop() else list(seconds):
+            through(clip_id, "failed", f"the aligner {aligner.name} gave no answer for it")
     report.finished = report.finished and not stop()
 
 
@@ -85,8 +91,10 @@ def utterance_of(clip: Clip) -> Utterance:
 
     Raises:
         AbsentError: it has no sound.
-        MediaError: its sound cannot be read.
+        MediaError: its sound cannot be read, or the source says why the clip is of no use.
     """
+    if clip.fault:
+        raise MediaError(clip.fault)
     speaker = str(clip.columns.get("speaker") or clip.columns.get("video_id") or "")
     return Utterance(clip.clip_id, clip.words, read_sound(clip), SAMPLE_RATE_HZ, speaker)
 

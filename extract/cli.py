@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 @click.option("--audio-model", metavar="MODEL", help="Folder or HUB_ID[@REVISION], instead of the preset's.")
 @click.option("--video-model", metavar="MODEL", help="Folder or HUB_ID[@REVISION], instead of the preset's.")
 @click.option("--local-files-only", is_flag=True, help="Never ask the model hub; as HF_HUB_OFFLINE=1 does.")
-@aligner_options
+@aligner_options("cached")
+@click.option("--words", metavar="FEATURE_SET", help="With --aligner cached: which, where CACHE has several.")
 @click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")
 @click.option("--doctor", is_flag=True, help="Say what is missing on this machine and what to do about it; alone.")
 @max_failures_option
@@ -45,6 +46,7 @@ def main(
     video_model: str | None,
     local_files_only: bool,
     aligner: AlignerOptions,
+    words: str | None,
     device: str,
     doctor: bool,
     max_failures: tuple[float, bool],
@@ -57,6 +59,8 @@ def main(
     """
     models = _models(preset, text_model, audio_model, video_model)
     if doctor:
+        if source is not None:
+            raise click.UsageError("--doctor looks at this machine alone: leave SOURCE and CACHE out")
         _examine(models, preset, aligner, as_json)
         return
     if source is None or cache is None:
@@ -65,7 +69,9 @@ def main(
         raise SourceError(f"source {source} does not exist")
     from sadgr.extract.run import Request, run
 
-    request = Request(source, cache, dataset, models, device, local_files_only)
+    if words and aligner.aligner != "cached":
+        raise click.UsageError("--words names word times that CACHE has: add --aligner cached")
+    request = Request(source, cache, dataset, models, device, local_files_only, words)
     with stop_requested() as stop:
         summary = run(request, aligner.build(stop, say), stop, say)
     finish(summary, max_failures, as_json)
@@ -87,7 +93,7 @@ def _examine(models: "Preset", preset: str, aligner: AlignerOptions, as_json: bo
     from sadgr.extract.doctor import examine
 
     findings = []
-    for finding in examine(models, preset, aligner.mfa_settings()):
+    for finding in examine(models, preset, aligner.aligner, aligner.mfa_settings()):
         findings.append(finding)
         if not as_json:
             click.echo(f"{finding.state:8}  {finding.name}: {finding.detail}")

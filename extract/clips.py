@@ -21,6 +21,7 @@ class Clip:
         start_seconds: where in its files the clip begins; None for the beginning.
         end_seconds: where it ends; None for the end.
         columns: split (`mode`), speaker, labels and whatever else stands in the source's table; goes into labels.csv.
+        fault: why the source's own files say too little about this clip to use it; empty where they do not.
     """
 
     clip_id: str
@@ -30,6 +31,7 @@ class Clip:
     start_seconds: float | None = None
     end_seconds: float | None = None
     columns: Mapping[str, str | float] = field(default_factory=dict)
+    fault: str = ""
 
     def __post_init__(self) -> None:
         """Bring the id to its one form and check the span."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 COMMAND = {"help_option_names": ["-h", "--help"], "show_default": True}
 EPILOG = (
-    "Exit codes: 0 complete; 2 used wrongly; 3 done, but some clips failed (they are listed); 75 stopped by a signal, "
+    "Exit codes: 0 complete; 1 unexpected error; 2 used wrongly; 3 done, but some clips failed (they are listed); 75 stopped by a signal, "
     "start again to go on."
 )
 

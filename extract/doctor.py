@@ -4,8 +4,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Literal
+
+from packaging.requirements import Requirement
 
 from sadgr.align import AlignerUnavailable
 from sadgr.align.errors import UnpronounceableWord
@@ -31,23 +33,26 @@ class Finding:
     detail: str
 
 
-def examine(models: Preset, preset: str, mfa: MfaSettings) -> Iterator[Finding]:
+def examine(models: Preset, preset: str, aligner: str, mfa: MfaSettings) -> Iterator[Finding]:
     """Look at everything that an extraction may need; nothing is downloaded.
 
     Args:
         models: the encoders that would be used.
         preset: the preset that they come from.
+        aligner: name of the aligner that would be used.
         mfa: how MFA would be run.
     """
     yield from (_package(name) for name in ("sadgr", "torch", "transformers", "h5py", "av"))
+    yield _checked("other packages", "missing", _other_packages)
+    without_mfa: State = "missing" if aligner == "mfa" else "optional"
     yield _checked("device", "missing", _device)
     yield _checked("video decoder", "optional", _decord)
     yield _checked("aligner: pocketsphinx", "missing", _pocketsphinx)
     yield _checked("pronunciations of unknown words", "optional", _pronunciation)
-    yield _checked("aligner: mfa", "optional", lambda: f"MFA {_mfa_version(mfa)}, `{' '.join(mfa.command)}`")
+    yield _checked("aligner: mfa", without_mfa, lambda: f"MFA {_mfa_version(mfa)}, `{' '.join(mfa.command)}`")
     for kind, name in (("acoustic", mfa.acoustic), ("dictionary", mfa.dictionary), ("g2p", mfa.g2p)):
         if name:
-            yield _checked(f"mfa {kind} model", "optional", lambda kind=kind, name=name: _mfa_model(kind, name))  # type: ignore[misc]
+            yield _checked(f"mfa {kind} model", without_mfa, lambda kind=kind, name=name: _mfa_model(kind, name))  # type: ignore[misc]
     for kind in ("text", "audio", "video"):
         yield _checked(f"{kind} model", "missing", lambda kind=kind: _model(models, kind))  # type: ignore[misc]
     if preset != "offline":
@@ -67,6 +72,21 @@ def _checked(name: str, otherwise: State, look: Callable[[], str]) -> Finding:
         return Finding(name, "ok", look())
     except (AlignerUnavailable, UnpronounceableWord, ExtractError, ImportError, OSError, RuntimeError) as error:
         return Finding(name, otherwise, str(error))
+
+
+def _other_packages() -> str:
+    needed = [Requirement(text) for text in requires("sadgr") or ()]
+    wanted = [one for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    lacking = []
+    for one in wanted:
+        try:
+            if not one.specifier.contains(version(one.name), prereleases=True):
+                lacking.append(f"{one} (it is {version(one.name)})")
+        except PackageNotFoundError:
+            lacking.append(str(one))
+    if lacking:
+        raise ExtractError(f"{', '.join(lacking)} missing; pip install sadgr again")
+    return f"all {len(wanted)} that sadgr needs"
 
 
 def _device() -> str:

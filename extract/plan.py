@@ -15,7 +15,7 @@ class Plan:
     Attributes:
         sources: modality -> clip id -> digest of what its features are made from.
         todo: modality -> ids of clips that the cache does not hold for that source.
-        unreadable: clip id -> modality -> why its medium could not even be read to be hashed.
+        unreadable: clip id -> modality -> why its medium, or what the source says of it, could not even be read.
     """
 
     sources: Mapping[str, Mapping[str, str]]
@@ -42,6 +42,9 @@ def make_plan(clips: Iterable[Clip], feature_sets: Mapping[str, FeatureSet]) -> 
     sources: dict[str, dict[str, str]] = {modality: {} for modality in feature_sets}
     unreadable: dict[str, dict[str, str]] = {}
     for clip in clips:
+        if clip.fault:
+            unreadable[clip.clip_id] = dict.fromkeys(feature_sets, clip.fault)
+            continue
         for modality in feature_sets:
             try:
                 sources[modality][clip.clip_id] = _digest(clip, modality, hashes)

@@ -50,6 +50,7 @@ class Request:
         models: which encoders; None only aligns.
         device: `auto`, `cpu`, `cuda`, ...
         local_files_only: never ask the model hub.
+        words: name of the word times to use, where the cache has several and no aligner is given.
     """
 
     source: Path
@@ -58,14 +59,15 @@ class Request:
     models: Preset | None
     device: str = "auto"
     local_files_only: bool = False
+    words: str | None = None
 
 
-def run(request: Request, aligner: Aligner, stop: Callable[[], bool], say: Callable[[str], None]) -> Summary:
+def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say: Callable[[str], None]) -> Summary:
     """Align and extract what the cache lacks.
 
     Args:
         request: what was asked for.
-        aligner: gives word times.
+        aligner: gives word times; None uses those that the cache has.
         stop: asked before every clip.
         say: told what goes on, a line at a time.
 
@@ -83,7 +85,8 @@ def run(request: Request, aligner: Aligner, stop: Callable[[], bool], say: Calla
     say(f"{name}: {len(clips)} clips ({source.layout}); shards are published by {method} in {cache.path}")
     data = cache.create_dataset(name)
     checkpoints = _checkpoints(request, clips, say)
-    specs = _specs(aligner, checkpoints, clips)
+    words = words_spec(aligner) if aligner else _cached_words(data, request.words)
+    specs = _specs(words, checkpoints, clips)
     _publish_labels(data, clips, say)
     feature_sets = {kind: create_feature_set(data.path, spec) for kind, spec in specs.items()}
     plan = make_plan(clips, feature_sets)
@@ -92,7 +95,7 @@ def run(request: Request, aligner: Aligner, stop: Callable[[], bool], say: Calla
         _tell_what_is_known(report, plan, feature_sets)
         todo = plan.clips(clips, feature_sets)
         say(f"{len(todo)} clips to do, {len(clips) - len(todo)} need nothing")
-        if "words" in feature_sets:
+        if "words" in feature_sets and aligner:
             _align(clips, plan, aligner, feature_sets["words"], method, report, stop)
         if report.finished and checkpoints:
             stages = _stages(checkpoints, request.device, feature_sets.get("words"))
@@ -124,14 +127,23 @@ def _checkpoints(request: Request, clips: Sequence[Clip], say: Callable[[str], N
     return {kind: resolve(name, kind, request.local_files_only, say) for kind, name in wanted.items()}
 
 
+def _cached_words(data: Dataset, name: str | None) -> FeatureSetSpec:
+    found = data.feature_set("words", name)
+    if found is None:
+        raise SourceError(
+            f"{data.path} holds no word times; run `sadgr-align SOURCE CACHE` first, or choose an --aligner"
+        )
+    return found.spec
+
+
 def _specs(
-    aligner: Aligner, checkpoints: Mapping[Kind, Checkpoint], clips: Sequence[Clip]
+    words: FeatureSetSpec, checkpoints: Mapping[Kind, Checkpoint], clips: Sequence[Clip]
 ) -> dict[str, FeatureSetSpec]:
     """Specify the run's feature sets; word times come first, since audio is pooled by them."""
-    words = words_spec(aligner) if any(clip.audio is not None for clip in clips) else None
-    if words is None and not checkpoints:
+    has_sound = any(clip.audio is not None for clip in clips)
+    if not has_sound and not checkpoints:
         raise SourceError("the source names no sound for any clip, so there is nothing to align")
-    return {**({"words": words} if words else {}), **encoder_specs(checkpoints, words)}
+    return {**({"words": words} if has_sound else {}), **encoder_specs(checkpoints, words if has_sound else None)}
 
 
 def _align(

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from sadgr.extract.clips import Clip
 from sadgr.extract.errors import AbsentError
 from sadgr.extract.media.audio import read_audio
-from sadgr.extract.media.errors import StreamAbsent
+from sadgr.extract.media.errors import MediaError, StreamAbsent
 
 
 def read_sound(clip: Clip) -> npt.NDArray[np.float32]:
@@ -19,6 +19,9 @@ def read_sound(clip: Clip) -> npt.NDArray[np.float32]:
     if clip.audio is None:
         raise AbsentError("the source names no audio for this clip")
     try:
-        return read_audio(clip.audio, clip.start_seconds, clip.end_seconds)
+        sound = read_audio(clip.audio, clip.start_seconds, clip.end_seconds)
     except StreamAbsent as error:
         raise AbsentError(str(error)) from error
+    if not np.isfinite(sound).all():
+        raise MediaError(f"{clip.audio}: its sound holds a value that is no number; make the file anew")
+    return sound

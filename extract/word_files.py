@@ -1,25 +1,50 @@
-"""Word times of a source's clips as files, and as pictures."""
+"""Word times of a source's clips as files, and as pictures, on the time line of their media files."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-
-import click
 
 from sadgr.align import Aligner, Utterance, WordTime
 from sadgr.align.writers import as_csv, as_json, as_textgrid
 from sadgr.cache import escape
-from sadgr.cache.console import EXIT_UNFINISHED
-from sadgr.cache.publish import replace, writable
+from sadgr.cache.publish import make_folder, writable
+from sadgr.cache.publish import replace as replace_file
 from sadgr.extract.alignment import usable_times, utterance_of
 from sadgr.extract.clips import Clip
-from sadgr.extract.errors import AbsentError
+from sadgr.extract.errors import AbsentError, SourceError
 from sadgr.extract.media.errors import MediaError
 from sadgr.extract.sources import open_source, read_clips
 
 Format = Literal["json", "textgrid", "csv"]
-_ENDINGS = {"json": ".json", "textgrid": ".TextGrid"}
+_ENDINGS = {"json": ".json", "textgrid": ".TextGrid", "csv": ".csv"}
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Words of one clip, or of all cues of one file.
+
+    Attributes:
+        name: the clip's id, or the file's name.
+        times: its words, from the beginning of its media file.
+        end_seconds: where its sound ends in that file.
+        clips: what it was made from.
+    """
+
+    name: str
+    times: tuple[WordTime, ...]
+    end_seconds: float
+    clips: tuple[Clip, ...]
+
+
+@dataclass(frozen=True)
+class Written:
+    """Numbers of clips that failed and of all, and whether all were looked at."""
+
+    failed: int
+    clips: int
+    finished: bool
 
 
 def write_words(
@@ -30,56 +55,53 @@ def write_words(
     plot: Path | None,
     stop: Callable[[], bool],
     say: Callable[[str], None],
-) -> tuple[int, int]:
-    """Align a source's clips and write or print their word times.
+    put: Callable[[str], None],
+) -> Written:
+    """Align a source's clips and write their word times.
 
-    JSON of several clips on stdout is a line a clip, with its id as `clip`. A TextGrid holds one clip, so several of
-    them need a folder.
+    The cues of a single subtitled file are joined, so that Praat can open the result over that file. JSON of several
+    clips without output is a line a clip, with its id as `clip`.
 
     Args:
         source: what is aligned.
         aligner: finds the times.
         form: of the files.
-        output: a file, or a folder for several clips; None prints.
+        output: a file; or a folder, where there are several clips or it is one already; None gives the text to `put`.
         plot: picture of each clip; None draws none.
         stop: asked before every clip.
         say: told of clips that failed or are in doubt.
-
-    Returns:
-        Number of clips that failed, and of all.
+        put: takes text that has no file to go to.
 
     Raises:
-        SourceError: the source cannot be read.
+        SourceError: the source cannot be read, or holds several clips and the form one.
         AlignerUnavailable: the aligner cannot work here.
         NotWritableError: the output cannot be written.
     """
     clips = read_clips(open_source(source))
-    single = len(clips) == 1
-    if form == "textgrid" and output is None and not single:
-        raise click.UsageError(f"{source} holds {len(clips)} clips and a TextGrid one; add -o FOLDER")
-    if output is not None and not single and form != "csv":
+    together = source.is_file() or len(clips) == 1
+    if form == "textgrid" and output is None and not together:
+        raise SourceError(f"{source} holds {len(clips)} clips and a TextGrid one; add -o FOLDER")
+    into_folder = output is not None and (output.is_dir() or (not together and form != "csv"))
+    if into_folder and output is not None:
         with writable(output):
-            output.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Sequence[WordTime]] = {}
-    for clip, duration_seconds, times in _aligned(clips, aligner, stop, say):
-        found[clip.clip_id] = times
-        if plot is not None:
-            named = plot if single else plot.with_stem(f"{plot.stem}-{escape(clip.clip_id)}")
-            _draw(named, utterance_of(clip), times)
-        if form != "csv":
-            text = _one(form, times, duration_seconds, "" if single or output else clip.clip_id)
-            _put(text, output if single or output is None else output / f"{escape(clip.clip_id)}{_ENDINGS[form]}")
+            make_folder(output)
+    found = list(_aligned(clips, aligner, stop, say))
+    results = [_joined(source.stem, found)] if together and len(clips) > 1 and found else found
     if form == "csv":
-        _put(as_csv(found), output)
-    if stop():
-        raise SystemExit(EXIT_UNFINISHED)
-    return len(clips) - len(found), len(clips)
+        _put(as_csv({one.name: one.times for one in results}), output, into_folder, source.stem + ".csv", put)
+    for one in results:
+        if form != "csv":
+            text = _text(form, one, named=not together and output is None)
+            _put(text, output, into_folder, escape(one.name) + _ENDINGS[form], put)
+        if plot is not None:
+            _draw(plot if together else plot.with_stem(f"{plot.stem}-{escape(one.name)}"), one)
+    return Written(len(clips) - len(found), len(clips), not stop())
 
 
 def _aligned(
     clips: Sequence[Clip], aligner: Aligner, stop: Callable[[], bool], say: Callable[[str], None]
-) -> Iterator[tuple[Clip, float, Sequence[WordTime]]]:
-    """Give each clip that was aligned with its seconds and words, and say why the others were not."""
+) -> Iterator[Aligned]:
+    """Give each clip that was aligned, and say why the others were not."""
     handed: dict[str, tuple[Clip, float]] = {}
 
     def utterances() -> Iterator[Utterance]:
@@ -95,31 +117,45 @@ def _aligned(
             yield utterance
 
     for alignment in aligner.align_all(utterances()):
-        clip, duration_seconds = handed.pop(alignment.clip_id)
+        clip, seconds = handed.pop(alignment.clip_id)
         if alignment.failure:
             say(f"{clip.clip_id}: failed: {alignment.failure}")
             continue
-        times, doubt = usable_times(clip, alignment, duration_seconds)
+        times, doubt = usable_times(clip, alignment, seconds)
         if doubt:
             say(f"{clip.clip_id}: flagged: {doubt}")
-        yield clip, duration_seconds, times
+        begin = clip.start_seconds or 0.0
+        moved = tuple(
+            replace(word, start_seconds=word.start_seconds + begin, end_seconds=word.end_seconds + begin)
+            for word in times
+        )
+        yield Aligned(clip.clip_id, moved, begin + seconds, (clip,))
 
 
-def _one(form: Format, times: Sequence[WordTime], duration_seconds: float, clip_id: str) -> str:
+def _joined(name: str, parts: Sequence[Aligned]) -> Aligned:
+    """Put the cues of one file together."""
+    times = tuple(word for part in parts for word in part.times)
+    clips = tuple(clip for part in parts for clip in part.clips)
+    return Aligned(name, times, max(part.end_seconds for part in parts), clips)
+
+
+def _text(form: Format, one: Aligned, named: bool) -> str:
     if form == "textgrid":
-        return as_textgrid(times, duration_seconds)
-    named: Mapping[str, str] = {"clip": clip_id} if clip_id else {}
-    return json.dumps({**named, **as_json(times)}, ensure_ascii=False, indent=None if clip_id else 2) + "\n"
+        return as_textgrid(one.times, one.end_seconds)
+    content = {**({"clip": one.name} if named else {}), **as_json(one.times)}
+    return json.dumps(content, ensure_ascii=False, indent=None if named else 2) + "\n"
 
 
-def _put(text: str, path: Path | None) -> None:
-    if path is None:
-        click.echo(text, nl=False)
+def _put(text: str, output: Path | None, into_folder: bool, name: str, put: Callable[[str], None]) -> None:
+    if output is None:
+        put(text)
     else:
-        replace(path, text.encode("utf-8"))
+        replace_file(output / name if into_folder else output, text.encode("utf-8"))
 
 
-def _draw(path: Path, utterance: Utterance, times: Sequence[WordTime]) -> None:
+def _draw(path: Path, one: Aligned) -> None:
     from sadgr.extract.word_picture import word_picture
 
-    replace(path, word_picture(utterance, times, path.suffix.lstrip(".") or "png"))
+    first = one.clips[0]
+    whole = replace(first, clip_id=one.name, transcript="", start_seconds=None, end_seconds=None)
+    replace_file(path, word_picture(utterance_of(whole), one.times, path.suffix.lstrip(".") or "png"))

@@ -4,12 +4,11 @@ from pathlib import Path
 
 from sadgr.extract.clips import Clip, Source
 from sadgr.extract.errors import SourceError
+from sadgr.extract.sources.beside import BesideSource
 from sadgr.extract.sources.librispeech import LibriSpeechSource
 from sadgr.extract.sources.mmsa import MmsaSource
-from sadgr.extract.sources.subtitles import SubtitleSource
-from sadgr.extract.sources.transcripts import TranscriptSource
 
-_LAYOUTS = (MmsaSource, LibriSpeechSource, SubtitleSource, TranscriptSource)
+_LAYOUTS = (MmsaSource, LibriSpeechSource, BesideSource)
 
 
 def open_source(path: Path) -> Source:

@@ -36,6 +36,7 @@ LOUD = sound((3.0, 0.1))
         (QUIET, (0.25, 1.7), (0.3, 1.7), (0.25, 1.7, 0.4)),  # as short as a closure
         (LOUD, (0.1, 1.7), (0.4, 1.7), (0.1, 1.7, 0.4)),  # not quiet: a soft sound is no pause
         (QUIET, (0.3, 1.7), (0.1, 2.0), (0.3, 1.7, 0.4)),  # edges are only taken off
+        (QUIET, (0.0, 0.15), (0.3, 1.7), (0.0, 0.15, 0.4)),  # found elsewhere altogether: that is no pause
     ],
 )
 def test_quiet_and_long_edges_are_taken_off(waveform, plain, pausing, expected):

@@ -163,6 +163,38 @@ def test_spontaneous_speech_is_found_within_tens_of_milliseconds(aligner, sponta
     assert errors.mean() < floor.mean() / 10
 
 
+def test_a_pause_before_a_word_is_not_the_words(aligner, spontaneous):
+    """Without its second search, the aligner gives "words" at 16.3 s 220 ms of the silence before it."""
+    waveform, truth = spontaneous
+    words = aligner.align(Utterance("spontaneous", tuple(label for label, _ in truth), waveform))
+    assert np.abs(starts(words) - [start for _, start in truth]).max() <= 0.1
+
+
+class Losing:
+    """A decoder that loses the last word: what the real one does with narrow beams."""
+
+    def __init__(self, decoder):
+        self._decoder = decoder
+
+    def __getattr__(self, name):
+        return getattr(self._decoder, name)
+
+    def seg(self):
+        return [one for one in self._decoder.seg() if not one.word.startswith(SAID[-1])]
+
+
+def test_a_lost_word_is_looked_for_with_wider_beams_and_never_passed_over(speech):
+    utterance = Utterance("planted", SAID, speech.waveform)
+    whole = PocketSphinxAligner().align(utterance)
+    narrow = PocketSphinxAligner()
+    narrow.__dict__["_decoder"] = Losing(narrow._decoder)
+    assert [word.text for word in narrow.align(utterance)] == list(SAID)
+    assert np.abs(starts(narrow.align(utterance)) - starts(whole)).max() < 0.05
+    narrow.__dict__["_wide_decoder"] = Losing(narrow._wide_decoder)
+    with pytest.raises(AlignmentFailed, match="do not fit"):
+        narrow.align(utterance)
+
+
 def test_the_raw_transcript_with_its_hesitations_aligns_whole(aligner, spontaneous, shared_data):
     transcript = (shared_data / "textgrid/acoustic_corpus.lab").read_text()
     words = aligner.align(Utterance("raw", split_words(transcript), spontaneous[0]))

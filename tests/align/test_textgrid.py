@@ -318,11 +318,61 @@ def test_librispeechs_published_alignments(tmp_path):
         aligner.align(utterance("1-2-0002"))
 
 
-@pytest.mark.parametrize("line", ["1-2-0000", '1-2-0000 "A,B"', '1-2-0000 "A,B" "0.5"', '1-2-0000 "A" "x"'])
-def test_a_broken_chapter_is_named(tmp_path, line):
-    (tmp_path / "1-2.alignment.txt").write_text(f"{line}\n")
-    with pytest.raises(AlignerUnavailable, match=r"1-2\.alignment\.txt cannot be read"):
+@pytest.mark.parametrize("line", ["1-2-0009", '1-2-0009 "A,B"', '1-2-0009 "A,B" "0.5"', '1-2-0009 "A" "x"'])
+def test_a_broken_line_of_a_chapter_costs_its_own_utterance(tmp_path, line):
+    (tmp_path / "1-2.alignment.txt").write_text(f"{line}\n{CHAPTER}")
+    aligner = TextGridAligner(tmp_path)
+    assert len(aligner.align(utterance("1-2-0001", "SO IT GOES"))) == 3
+    with pytest.raises(AlignmentFailed, match=r"'1-2-0009'.*line 1 is not"):
+        aligner.align(utterance("1-2-0009", "A B"))
+
+
+def test_an_utterance_in_two_chapters_is_named(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.alignment.txt").write_text(CHAPTER)
+    with pytest.raises(AlignerUnavailable, match="1-2-0000"):
         TextGridAligner(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ending", "content"),
+    [
+        (".csv", 'Begin,End,Label,Type,Speaker\n0.1,0.5,"rice,words,x\n'),
+        (".csv", "Begin,End,Label,Type,Speaker\n0.1,0.5," + "a" * 200_000 + ",words,x\n"),
+        (".json", '{"words": [{"word": "rice", "start": 0.1, "end": 0.5, "score": NaN}]}'),
+        (".json", '{"words": [{"word": "rice", "start": 0.1, "end": 1' + "0" * 400 + "}]}"),
+        (".json", '{"words": ' + "[" * 100_000),
+        (".json", '{"words": [{"word": "rice", "start": -0.0009, "end": -0.0001}]}'),
+    ],
+    ids=["open quote", "huge field", "score no number", "huge number", "deep", "before the clip"],
+)
+def test_odd_files_fail_their_clip_or_are_clamped(tmp_path, ending, content):
+    (tmp_path / f"clip{ending}").write_text(content)
+    (found,) = TextGridAligner(tmp_path).align_all([utterance("clip", "rice")])
+    assert found.failure or spans(found.words) == [(0.0, 0.0)]
+
+
+def test_words_without_length_and_rounded_overlaps_are_no_fault(tmp_path):
+    entries = [(0.2, 0.5005, "rice"), (0.5, 0.5, "is"), (0.5, 1.1, "often"), (1.4, 1.9, "served")]
+    words = read(tmp_path, mfa_json(entries), ".json")
+    edges = [edge for span in spans(words) for edge in span]
+    assert {word.flag for word in words} == {Flag.ALIGNED} and edges == sorted(edges)
+
+
+@pytest.mark.parametrize(
+    ("clip_id", "path"),
+    [
+        ("ann/rice", "ann/rice.TextGrid"),
+        ("vid$_$0001", "vid/0001.TextGrid"),
+        ("ann/-two", "ann%2F-two.TextGrid"),
+        ("-3g5$_$1", "%2D3g5$_$1.TextGrid"),
+    ],
+)
+def test_mfas_own_tree_and_what_sadgr_align_wrote_are_found(tmp_path, clip_id, path):
+    for name, entries in ((path, PLANTED), ("other/0001.TextGrid", PLANTED[:1]), ("other/rice.TextGrid", PLANTED[:1])):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(long_textgrid(entries))
+    assert len(TextGridAligner(tmp_path).align(utterance(clip_id))) == 4
 
 
 def test_all_utterances_get_an_answer(tmp_path):

@@ -53,6 +53,8 @@ def test_split_at_any_white_space():
         ("a zorbled -- day", "a <UNK> day", [(0, 1), (1, 2), None, (2, 3)]),
         ("情感 day", "<unk> day", [(0, 1), (1, 2)]),
         ("two zorbled gleeps here", "two <unk> here", [(0, 1), None, None, (2, 3)]),
+        ("zorbled don't go", "<unk> do n't go", [(0, 1), (1, 3), (3, 4)]),
+        ("in 1984 gleeps", "in nineteen eighty four <unk>", [(0, 1), (1, 4), (4, 5)]),
         ("-- day", "<unk> day", [None, (1, 2)]),
         ("canoe day", "-- day", [None, (1, 2)]),
         # words too many and too few

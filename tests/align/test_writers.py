@@ -26,7 +26,7 @@ def test_json_has_the_documented_keys_and_comes_back(tmp_path):
     (tmp_path / "clip.json").write_text(json.dumps(content))
     read = read_words(tmp_path / "clip.json")
     assert [(one.label, one.start, one.end, one.score) for one in read] == [
-        (word.text, word.start_seconds, word.end_seconds, word.score) for word in TIMES
+        (word.text, word.start_seconds, word.end_seconds, word.score) for word in TIMES if word.flag is Flag.ALIGNED
     ]
 
 
@@ -47,6 +47,14 @@ def test_praats_file_holds_every_word_and_its_score(tmp_path):
     grid = textgrid.openTextgrid(str(path), False)
     assert [entry.label for entry in grid.getTier("score").entries] == ["0.75", "0.50", "1.00"]
     assert grid.maxTimestamp == 2.0
+
+
+def test_praats_file_takes_rounded_times_and_says_nothing(tmp_path, capsys):
+    """Ends past the sound by rounding, and spans that overlap by less than a tenth of a millisecond."""
+    times = [WordTime("a", 0.1, 1.00006, 1.0, Flag.ALIGNED), WordTime("b", 1.00001, 2.000049, 1.0, Flag.ALIGNED)]
+    path = tmp_path / "clip.TextGrid"
+    path.write_text(as_textgrid(times, 2.00004), encoding="utf-8")
+    assert [one.label for one in read_words(path)] == ["a", "b"] and capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("times", [[], [WordTime("a", 0.0, 0.0, 0.0, Flag.INTERPOLATED)], TIMES[2:]])

@@ -9,11 +9,26 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from sadgr.align import Alignment, Flag, WordTime
 from sadgr.cache import FeatureCache
 from sadgr.extract import align_cli, cli
 from sadgr.extract.aligner_options import AlignerOptions
 
 TESTS = Path(__file__).parents[1]
+
+
+class PlantedWords:
+    """A word a third of a second, from the beginning."""
+
+    name, settings = "planted", {"version": 1}
+
+    def align_all(self, utterances):
+        for one in utterances:
+            times = (WordTime(word, i / 3, (i + 1) / 3, 0.5, Flag.ALIGNED) for i, word in enumerate(one.words))
+            yield Alignment(one.clip_id, tuple(times))
+
+
+PLANTED = PlantedWords()
 
 
 def call(*arguments, command=align_cli.main):
@@ -70,7 +85,9 @@ def test_files_of_every_form_and_a_picture(planted, talk, tmp_path):
         assert mark in (tmp_path / form).read_text()
     assert call(talk, "--plot", tmp_path / "words.png").exit_code == 0
     assert (tmp_path / "words.png").read_bytes().startswith(b"\x89PNG")
-    assert "named .png" not in call(talk, "--plot", tmp_path / "words.svg").output
+    assert call(talk, "--plot", tmp_path / "words.svg").exit_code == 0
+    assert "<svg" in (tmp_path / "words.svg").read_text()
+    assert call(talk, "-o", tmp_path).exit_code == 0 and (tmp_path / "one.json").is_file()
     wrong = call(talk, "--plot", tmp_path / "words.doc")
     assert wrong.exit_code == 2 and ".png, .svg or .pdf" in wrong.stderr
 
@@ -80,12 +97,45 @@ def test_several_clips_go_to_lines_or_to_a_folder(planted, talk, tmp_path, make_
     make_clip(talk.parent / "ann/-two.mp4")
     (talk.parent / "ann/-two.txt").write_text("so it goes")
     lines = [json.loads(line) for line in call(talk.parent).stdout.splitlines()]
-    assert [line["clip"] for line in lines] == ["one", "ann/-two"]
+    assert [line["clip"] for line in lines] == ["ann/-two", "one"]
     assert call(talk.parent, "-o", tmp_path / "out", "--format", "textgrid").exit_code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"one.TextGrid", "ann%2F-two.TextGrid"}
     assert "add -o FOLDER" in call(talk.parent, "--format", "textgrid").stderr
     assert call(talk.parent, "--format", "csv", "--plot", tmp_path / "p.png").stdout.count("\n") == 7
     assert {path.name for path in tmp_path.glob("p-*.png")} == {"p-one.png", "p-ann%2F-two.png"}
+
+
+def test_cues_of_one_film_are_joined_on_its_own_time_line(planted, tmp_path, make_clip):
+    make_clip(tmp_path / "film.mp4", seconds=4)
+    cue = "{}\n00:00:0{},000 --> 00:00:0{},000\nso it goes\n\n"
+    (tmp_path / "film.srt").write_text(cue.format(1, 1, 2) + cue.format(2, 2, 4))
+    words = json.loads(call(tmp_path / "film.mp4").stdout)["words"]
+    starts = [word["start"] for word in words]
+    assert starts == pytest.approx([1, 1 + 1 / 6, 1 + 2 / 6, 2, 2 + 2 / 6, 2 + 4 / 6], abs=0.03)
+    assert call(tmp_path / "film.mp4", "--format", "textgrid", "-o", tmp_path / "film.TextGrid").exit_code == 0
+    assert (tmp_path / "film.TextGrid").is_file()
+    (one, two) = [json.loads(line) for line in call(tmp_path).stdout.splitlines()]
+    assert (one["clip"], two["words"][0]["start"]) == ("film$_$1", 2.0)
+
+
+def test_words_of_a_cache_serve_a_node_without_an_aligner(talk, tmp_path, tiny, monkeypatch):
+    cache = tmp_path / "cache"
+    models = {"text": "bert", "audio": "hubert", "video": "vit"}
+    options = [part for kind, family in models.items() for part in (f"--{kind}-model", tiny(family))]
+    options += ["--dataset", "demo", "--device", "cpu", "--json", "--aligner", "cached"]
+    early = call(talk, cache, *options, command=cli.main)
+    assert early.exit_code == 2 and "sadgr-align" in early.stderr
+    with monkeypatch.context() as patched:
+        patched.setattr(AlignerOptions, "build", lambda *_: PLANTED)
+        assert call(talk, cache, "--dataset", "demo").exit_code == 0
+    told = call(talk, cache, *options, command=cli.main)
+    assert json.loads(told.stdout)["done"] == {"text": 1, "audio": 1, "video": 1}, told.output
+    assert "words-planted-" in json.loads(told.stdout)["feature_sets"]["words"]
+    (talk.parent / "two.lab").write_text("so it went")
+    shutil.copy(talk, talk.parent / "two.mp4")
+    later = call(talk.parent, cache, *options, command=cli.main)
+    assert later.exit_code == 3 and "align it first" in later.stderr
+    assert "add --aligner cached" in call(talk, cache, "--words", "x", command=cli.main).stderr
 
 
 def test_a_clip_that_fails_is_named_and_the_others_are_done(planted, talk):
@@ -119,7 +169,9 @@ def test_wrong_use_is_2_and_one_clear_line(talk, tmp_path, arguments, message):
 def test_a_transcript_in_another_encoding_is_named(talk):
     talk.with_suffix(".lab").write_bytes("café".encode("latin-1"))
     told = call(talk)
-    assert told.exit_code == 2 and "one.lab cannot be read as UTF-8" in told.stderr
+    assert told.exit_code == 3 and "one.lab cannot be read as UTF-8" in told.stderr
+    talk.with_suffix(".lab").write_bytes("so it goes".encode("utf-16-le"))
+    assert "NUL" in call(talk).stderr
 
 
 def test_words_in_the_cache_are_what_extraction_finds(planted, talk, tmp_path, tiny, planted_aligner):
@@ -202,6 +254,14 @@ def test_the_doctor_says_what_is_missing_and_what_helps(recorded_mfa, tiny, tmp_
     assert lines["text model"].startswith("missing") and "--preset offline" in lines["text model"]
     mfa = next(line for line in without.stdout.splitlines() if "aligner: mfa" in line)
     assert mfa.startswith("optional") and "environment-mfa.yml" in mfa
+
+
+def test_the_doctor_minds_the_aligner_that_was_chosen(tiny):
+    models = {"text": "bert", "audio": "hubert", "video": "vit"}
+    options = [part for kind, family in models.items() for part in (f"--{kind}-model", tiny(family))]
+    told = call("--doctor", "--aligner", "mfa", "--mfa-command", "no-such-mfa", *options, command=cli.main)
+    assert told.exit_code == 1 and "missing   aligner: mfa" in told.stdout
+    assert "alone" in call("--doctor", "somewhere", command=cli.main).stderr
 
 
 def test_source_and_cache_are_needed_without_the_doctor():

@@ -78,6 +78,31 @@ def test_each_cue_is_a_clip_and_nobody_says_the_speaker_tag(tmp_path, ending):
         assert second.end_seconds == 68.35 and second.video == media
 
 
+def test_nothing_in_a_folder_is_passed_over(tmp_path):
+    """Subtitles beside transcripts, capitals, a film's own sound, folders in folders, and media without any text."""
+    for name in ("a.wav", "b.wav", "c.mp4", "c.wav", "s1/u/D.WAV", "s2/e.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a.srt").write_text(SRT, encoding="utf-8")
+    for name in ("b.lab", "c.TXT", "s1/u/D.LAB"):
+        (tmp_path / name).write_text("so it goes")
+    clips = {clip.clip_id: clip for clip in read_clips(open_source(tmp_path))}
+    assert list(clips) == ["a$_$1", "a$_$2", "b", "c", "s1/u/D", "s2/e"]
+    assert clips["c"].audio.name == "c.wav" and clips["c"].video.name == "c.mp4"
+    assert clips["s1/u/D"].columns["speaker"] == "u" and clips["s1/u/D"].words == ("so", "it", "goes")
+    assert clips["s2/e"].transcript == "" and not clips["s2/e"].fault
+
+
+def test_text_that_cannot_be_read_costs_its_own_clips_only(tmp_path):
+    for name in ("bad", "good", "worse"):
+        (tmp_path / f"{name}.wav").touch()
+    (tmp_path / "bad.lab").write_bytes("café".encode("latin-1"))
+    (tmp_path / "good.lab").write_text("so it goes")
+    (tmp_path / "worse.srt").write_text("1\n00:00:02,000 --> 00:00:01,000\nbackwards\n")
+    faults = {clip.clip_id: clip.fault for clip in read_clips(open_source(tmp_path))}
+    assert not faults["good"] and "UTF-8" in faults["bad"] and "ends before it begins" in faults["worse$_$1"]
+
+
 def test_sound_alone_has_no_video(tmp_path):
     (tmp_path / "talk.wav").touch()
     (tmp_path / "talk.srt").write_text(SRT, encoding="utf-8")
