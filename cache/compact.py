@@ -102,6 +102,4 @@ def _live(one: FeatureSet, index: Index, name: str) -> Iterator[ClipRecord]:
     """Give the records of a shard that count."""
     rows = np.sort(index.row[index.shard == index.shards.index(name)]).tolist()
     with ShardReader(one.path / name, one.fingerprint, one.modality) as shard:
-        for row in rows:
-            arrays = shard.arrays(shard.ids[row], row) if shard.present[row] else None
-            yield ClipRecord(shard.ids[row], shard.sources[row], arrays)
+        yield from shard.records(rows)

@@ -2,13 +2,14 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from sadgr.cache.errors import CacheError, NotWritableError, SelectionError, ShardGoneError, ShardInvalidError
 from sadgr.cache.index import Entries, Index, Table, digests_of, keys_of
@@ -128,8 +129,12 @@ class FeatureSet:
         done = (place >= 0) & (index.digests[place] == digests_of(wanted.values())).all(axis=1)
         return done, index.present[place]
 
-    def read(self, clip_id: str) -> dict[str, Array] | None:
+    def read(self, clip_id: str, names: Collection[str] | None = None) -> dict[str, Array] | None:
         """Return a clip's arrays in their stored types; None when the clip lacks the modality.
+
+        Args:
+            clip_id: the clip.
+            names: only these arrays; None for all that it has.
 
         Raises:
             SelectionError: the feature set has no record of the clip.
@@ -141,26 +146,27 @@ class FeatureSet:
             if not entry.present:
                 return None
             try:
-                return self._readers[entry.shard].arrays(clip_id, entry.row)
+                return self._readers[entry.shard].arrays(clip_id, entry.row, names)
             except ShardGoneError:
                 entry = self.entries().get(clip_id)
         raise CacheError(_TOO_FAST.format(self.path))
 
-    def vectors(self, name: str) -> tuple[list[str], Array]:
+    def vectors(self, name: str, dtype: npt.DTypeLike = np.float32) -> tuple[list[str], Array]:
         """Return a flat table over all present clips.
 
         Args:
             name: `mean` or `mean_words`.
+            dtype: of the result; float16 is what is stored.
 
         Returns:
-            Ids (n,) in sorted order, and vectors (n, D) float32.
+            Ids (n,) in sorted order, and vectors (n, D).
         """
         for _ in range(LOOKS):
             with suppress(ShardGoneError):
-                return self._vectors(name)
+                return self._vectors(name, np.dtype(dtype))
         raise CacheError(_TOO_FAST.format(self.path))
 
-    def _vectors(self, name: str) -> tuple[list[str], Array]:
+    def _vectors(self, name: str, dtype: np.dtype[Any]) -> tuple[list[str], Array]:
         index = self.entries().index
         ids: list[str] = []
         parts: list[Array] = []
@@ -168,14 +174,21 @@ class FeatureSet:
             rows = np.sort(index.row[(index.shard == number) & index.present])
             shard = self._readers[shard_name]
             if len(rows) and shard.has_table(name):
-                table = shard.table(name)[rows].astype(np.float32)
-                held: Array = np.isfinite(table[:, 0])
-                ids += [shard.ids[row] for row in rows[held].tolist()]
-                parts.append(table[held])
+                table = shard.table(name)
+                rows = rows[np.isfinite(table[rows, 0])]
+                ids += [shard.ids[row] for row in rows.tolist()]
+                parts.append(table if len(rows) == len(table) else table[rows])
         if not ids:
             raise SelectionError(f"{self.name} holds no {name!r} vectors")
         order = np.argsort(np.array(ids), kind="stable")
-        return [ids[place] for place in order], np.concatenate(parts)[order]
+        place = np.empty(len(order), np.intp)
+        place[order] = np.arange(len(order))
+        vectors = np.empty((len(ids), parts[0].shape[1]), dtype)
+        start = 0
+        for part in parts:  # straight to its rows: no second copy of everything
+            vectors[place[start : start + len(part)]] = part
+            start += len(part)
+        return [ids[one] for one in order.tolist()], vectors
 
     def _reader(self, name: str) -> ShardReader:
         return ShardReader(self.path / name, self.fingerprint, self.modality)

@@ -59,11 +59,12 @@ def encode_shard(spec: FeatureSetSpec, records: Sequence[ClipRecord]) -> bytes:
         for name, rule in ARRAYS[spec.modality].items():
             if rule.flat and any(name in arrays for arrays in stored):
                 _table(file, name, _flat(name, stored))
+        clips = file.create_group("clips")
         for record, arrays in zip(records, stored, strict=True):
-            group = file.create_group(f"clips/{escape(record.clip_id)}")
-            for name, array in arrays.items():
-                if not ARRAYS[spec.modality][name].flat:
-                    _table(group, name, _fixed_text(list(array)) if array.dtype.kind in "OUT" else array)
+            own = {name: array for name, array in arrays.items() if not ARRAYS[spec.modality][name].flat}
+            group = clips.create_group(escape(record.clip_id)) if own else None
+            for name, array in own.items():
+                _table(group, name, _fixed_text(list(array)) if array.dtype.kind in "OUT" else array)
         file.flush()
         body: bytes = file.id.get_file_image()
     header = (

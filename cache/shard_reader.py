@@ -1,6 +1,6 @@
 """Reading one shard, trusting nothing that an HDF5 file from elsewhere could do."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 
 from sadgr.cache.errors import ShardGoneError, ShardInvalidError
 from sadgr.cache.ids import escape
-from sadgr.cache.schema import ARRAYS, Array
+from sadgr.cache.schema import ARRAYS, Array, ClipRecord
 from sadgr.cache.shard import read_header
 
 
@@ -57,12 +57,12 @@ class ShardReader:
     @cached_property
     def ids(self) -> list[str]:
         """Ids of the shard's clips, in the order of its tables."""
-        return [value.decode("utf-8") for value in self._read("ids")]
+        return [value.decode("utf-8") for value in self._read("ids").tolist()]
 
     @cached_property
     def sources(self) -> list[str]:
         """Source digest of each clip."""
-        return [value.decode("ascii") for value in self._read("sources")]
+        return [value.decode("ascii") for value in self._read("sources").tolist()]
 
     @cached_property
     def present(self) -> Array:
@@ -72,74 +72,94 @@ class ShardReader:
     def has_table(self, name: str) -> bool:
         """Whether the shard holds this table or array, or something else in its place."""
         group, _, leaf = name.rpartition("/")
-        parent = self._group(group) if group else self._file
-        return parent.get(leaf, getlink=True, default=None) is not None
+        with self._explained(name):
+            self._check_own(group)
+            return bool(self._file.id.links.exists(f"{group}/{leaf}".lstrip("/").encode()))
 
     def table(self, name: str) -> Array:
         """Return a flat table, (n, D) in its stored type; rows of absent clips are NaN."""
         return self._read(name)
 
-    def arrays(self, clip_id: str, row: int) -> dict[str, Array]:
+    def arrays(self, clip_id: str, row: int, names: Collection[str] | None = None) -> dict[str, Array]:
         """Return the arrays, in their stored types, of a clip that has the modality.
 
         Args:
             clip_id: the clip.
             row: its row in the tables.
+            names: only these arrays; None for all.
         """
         arrays: dict[str, Array] = {}
         group = f"clips/{escape(clip_id)}"
+        has_group = self.has_table(group)  # a clip whose arrays are all vectors needs none
         for name, rule in ARRAYS[self.modality].items():
+            if names is not None and name not in names:
+                continue
             if rule.flat:
-                if self.has_table(name) and not np.isnan(vector := self._row(name, row)).any():
+                if self.has_table(name) and not np.isnan(vector := self._read(name, row)).any():
                     arrays[name] = vector
-            elif self.has_table(f"{group}/{name}"):
+            elif rule.required or (has_group and self.has_table(f"{group}/{name}")):
                 stored = self._read(f"{group}/{name}")
                 arrays[name] = np.array([t.decode("utf-8") for t in stored]) if rule.dtype == "str" else stored
-            elif rule.required:
-                raise ShardInvalidError(f"{self.path}: {group}/{name} is missing; such a file is refused")
         return arrays
 
-    def _row(self, name: str, row: int) -> Array:
-        with self._explained(name):
-            return np.asarray(self._dataset(name)[row])
+    def records(self, rows: Sequence[int]) -> Iterator[ClipRecord]:
+        """Give the records of these rows; vectors are read a table at a time.
 
-    def _read(self, name: str) -> Array:
+        Args:
+            rows: places in the tables.
+        """
+        rules = ARRAYS[self.modality]
+        own = [name for name, rule in rules.items() if not rule.flat]
+        tables = {name: self.table(name) for name, rule in rules.items() if rule.flat and self.has_table(name)}
+        for row in rows:
+            arrays: dict[str, Array] | None = None
+            if self.present[row]:
+                arrays = self.arrays(self.ids[row], row, own)
+                arrays |= {name: table[row] for name, table in tables.items() if not np.isnan(table[row]).any()}
+            yield ClipRecord(self.ids[row], self.sources[row], arrays)
+
+    def _read(self, name: str, row: int | None = None) -> Array:
+        """Read an array, or one row of it, after making sure that it lies in this very file and needs no foreign code.
+
+        HDF5's own interface is used without h5py's comforts, which cost more than the reading does.
+        """
         with self._explained(name):
-            return np.asarray(self._dataset(name)[()])
+            self._check_own(name)
+            data = h5py.h5d.open(self._file.id, name.encode())
+            self._check_storage(name, data.get_create_plist())
+            shape = data.shape if row is None else data.shape[1:]
+            array = np.empty(shape, data.dtype)
+            if array.size == 0:
+                return array
+            space = data.get_space()
+            if row is not None:
+                space.select_hyperslab((row, *(0 for _ in shape)), (1, *shape))
+            data.read(h5py.h5s.create_simple(shape) if shape else h5py.h5s.ALL, space, array)
+            return array
 
     @contextmanager
     def _explained(self, name: str) -> Iterator[None]:
         """Turn HDF5's errors while reading into one that names file and array."""
         try:
             yield
-        except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
+        except ShardInvalidError:
+            raise
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise ShardInvalidError(f"{self.path}: {name} cannot be read ({error}); run sadgr-cache verify") from error
 
-    def _group(self, name: str) -> h5py.Group:
-        """Return a group after making sure that it lies in this very file."""
-        group = self._file
-        for part in name.split("/"):
-            group = self._own(group, part, name)
-            if not isinstance(group, h5py.Group):
-                raise ShardInvalidError(f"{self.path}: {name} is not where a shard has it")
-        return group
+    def _check_own(self, name: str) -> None:
+        """Refuse a name that a link other than a hard one is part of."""
+        links = self._file.id.links
+        parts = name.split("/") if name else []
+        for depth in range(1, len(parts) + 1):
+            if links.get_info("/".join(parts[:depth]).encode()).type != h5py.h5l.TYPE_HARD:
+                raise ShardInvalidError(f"{self.path}: {name} links elsewhere; such a file is refused")
 
-    def _own(self, group: h5py.Group, part: str, name: str) -> h5py.Group | h5py.Dataset:
-        """Return what a hard link in a group leads to; any other link is refused."""
-        if not isinstance(group.get(part, getlink=True), h5py.HardLink):
-            raise ShardInvalidError(f"{self.path}: {name} is missing or links elsewhere; such a file is refused")
-        return group[part]
-
-    def _dataset(self, name: str) -> h5py.Dataset:
-        """Return a data set after making sure that it lies in this very file and needs no foreign code."""
-        group, _, leaf = name.rpartition("/")
-        found = self._own(self._group(group) if group else self._file, leaf, name)
-        if not isinstance(found, h5py.Dataset):
-            raise ShardInvalidError(f"{self.path}: {name} is not where a shard has it")
-        properties = found.id.get_create_plist()
+    def _check_storage(self, name: str, properties: h5py.h5p.PropDCID) -> None:
+        """Refuse data that lie in another file, or that only foreign code could decode."""
         filters = {properties.get_filter(place)[0] for place in range(properties.get_nfilters())}
-        if found.is_virtual or found.external or filters - {h5py.h5z.FILTER_FLETCHER32}:
+        elsewhere = properties.get_layout() == h5py.h5d.VIRTUAL or properties.get_external_count() > 0
+        if elsewhere or filters - {h5py.h5z.FILTER_FLETCHER32}:
             raise ShardInvalidError(
                 f"{self.path}: {name} keeps its data elsewhere or needs a filter that no shard uses; refused"
             )
-        return found
