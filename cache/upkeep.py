@@ -16,6 +16,7 @@ from sadgr.cache.shard_reader import ShardReader
 from sadgr.cache.store import FeatureCache
 
 QUARANTINE = "quarantine"
+SNAPSHOTS = ".snapshots"
 ABANDONED_HOURS = 24.0
 """Age from which a temporary file belongs to nobody: a shard is written in seconds."""
 
@@ -95,7 +96,7 @@ def repair(cache: FeatureCache, say: Callable[[str], None] = lambda _: None) -> 
 
 
 def leftovers(cache: FeatureCache, older_than_hours: float = ABANDONED_HOURS) -> list[Path]:
-    """Return temporary files and folders that no living writer can own, oldest first.
+    """Return temporary files that no living writer can own, and snapshots of the trainer that nobody used; oldest first.
 
     Args:
         cache: the cache.
@@ -103,7 +104,7 @@ def leftovers(cache: FeatureCache, older_than_hours: float = ABANDONED_HOURS) ->
     """
     limit = time.time() - 3600 * older_than_hours
     found: list[tuple[float, Path]] = []
-    for path in cache.path.rglob(f"{TEMPORARY_PREFIX}*"):
+    for path in (*cache.path.rglob(f"{TEMPORARY_PREFIX}*"), *cache.path.glob(f"*/{SNAPSHOTS}/*")):
         try:
             changed = path.lstat().st_mtime
         except FileNotFoundError:

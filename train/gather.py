@@ -11,6 +11,7 @@ from sadgr.train.config import AudioMean, ModelConfig
 from sadgr.train.data import ClipTensors, clip_tensors
 from sadgr.train.errors import TrainError
 from sadgr.train.loop import Log
+from sadgr.train.snapshot import snapshot
 
 TARGET = "label"
 NEEDED_SPLITS = ("train", "valid")
@@ -39,7 +40,7 @@ def gather(dataset: Dataset, selection: Selection, audio_mean: AudioMean, log: L
         TrainError: No labels, no train or valid split, a modality that no clip has, or a clip that cannot be used.
     """
     rows = labelled_rows(dataset.labels(), dataset.name, log)
-    clips = list(dataset.clips(list(rows.index), selection))
+    clips = list(snapshot(dataset, list(rows.index), selection, log).clips())
     widths = encoder_widths(clips, dataset.name)
     report_absent(clips, log)
     config = ModelConfig(*widths)

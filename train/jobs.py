@@ -19,6 +19,7 @@ from sadgr.train.pairs import read_pairs
 from sadgr.train.predict import load_run, predict
 from sadgr.train.pretrain import Pretrained, load_heads, pretrain
 from sadgr.train.report import Metrics, write_run
+from sadgr.train.snapshot import snapshot
 from sadgr.train.sources import described, require_same_encoders
 
 FeatureSetNames = tuple[str | None, str | None, str | None]
@@ -103,7 +104,7 @@ def run_predict(
     selection = data.select(*feature_sets)
     features = described(text=selection.text, audio=selection.audio, video=selection.video)
     require_same_encoders(config["features"], features, f"the model in {run}")
-    clips = list(data.clips(data.labels().index, selection))
+    clips = list(snapshot(data, list(data.labels().index), selection, log).clips())
     scored = [clip for clip in clips if any(modalities_present(clip))]
     if not scored:
         raise TrainError(f"no clip of data set {data.name} has features: run sadgr-extract on its source")

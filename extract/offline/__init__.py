@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from sadgr.extract.offline.folders import Converter, build_folder, default_home, is_intact
+from sadgr.cache.home import default_home
+from sadgr.extract.offline.folders import Converter, build_folder, is_intact
 from sadgr.extract.offline.registry import OFFLINE_MODELS, Kind, OfflineModel, OfflineModelError
 from sadgr.extract.offline.text import copy_minilm
 from sadgr.extract.offline.vision import convert_dinov2

@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import itertools
-import os
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,13 +13,6 @@ from sadgr.cache import file_sha256
 from sadgr.extract.offline.registry import OfflineModel, OfflineModelError
 
 Converter = Callable[[ZipFile], dict[str, bytes]]
-
-
-def default_home() -> Path:
-    """Where this user's files are kept: `$SADGR_HOME`, else `$XDG_CACHE_HOME/sadgr`, else `~/.cache/sadgr`."""
-    if home := os.environ.get("SADGR_HOME"):
-        return Path(home)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sadgr"
 
 
 def is_intact(folder: Path, files: Mapping[str, str]) -> bool:

@@ -10,9 +10,10 @@ from zipfile import ZipFile
 
 import pytest
 
+from sadgr.cache.home import default_home
 from sadgr.extract import offline
 from sadgr.extract.offline import OFFLINE_MODELS, OfflineModel, OfflineModelError, offline_model, wheels
-from sadgr.extract.offline.folders import build_folder, default_home, is_intact
+from sadgr.extract.offline.folders import build_folder, is_intact
 
 WEIGHTS = bytes(range(256)) * 40
 

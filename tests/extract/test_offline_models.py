@@ -9,8 +9,9 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from sadgr.cache.home import default_home
 from sadgr.extract.offline import _CONVERTERS, OFFLINE_MODELS, offline_model
-from sadgr.extract.offline.folders import _check, default_home
+from sadgr.extract.offline.folders import _check
 from sadgr.extract.offline.registry import Kind
 from sadgr.extract.offline.wheels import fetch_wheel
 

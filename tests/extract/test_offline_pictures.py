@@ -15,8 +15,8 @@ from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
 from transformers import AutoImageProcessor, AutoModel, ViTModel
 
+from sadgr.cache.home import default_home
 from sadgr.extract.offline import OFFLINE_MODELS, OfflineModel, offline_model
-from sadgr.extract.offline.folders import default_home
 from sadgr.extract.offline.formats import json_bytes, safetensors_bytes
 from sadgr.extract.offline.vision import read_backbone, vit_config, vit_weights
 from sadgr.extract.offline.wheels import fetch_wheel
