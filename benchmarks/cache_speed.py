@@ -1,20 +1,20 @@
 """Speed and growth of the cache, at 10 thousand, 100 thousand and a million clips of small, synthetic tensors.
 
 `make bench-cache` prints, all measured in this run: clips written a second through shards; reading a whole feature set of
-flat vectors over reading the raw bytes of the same files; one word tensor by id, warm, over h5py's own cost; what is
-missing out of all clips, with and without the index; memory; and how time grows. Shards are read as they were written,
-and once more after `compact`.
+flat vectors, in their stored type, over reading the raw bytes of the same files, as written and after `compact`; one word
+tensor by id, warm, beside h5py's own cost; what is missing out of all clips, with and without the index; memory; and how
+time grows with clips.
 """
 
 import argparse
 import json
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import islice, pairwise
 from pathlib import Path
 
 import h5py
@@ -34,10 +34,12 @@ from sadgr.cache.compact import compact
 from sadgr.cache.index import INDEX_FILE
 
 SIZES = (10_000, 100_000, 1_000_000)
-WIDTH = 64
-SPEC = FeatureSetSpec("text", "synthetic", {"encoder": {"benchmark": 1}})
+FLAT_WIDTH, WORD_WIDTH = 768, 64
+FLAT = FeatureSetSpec("text", "flat", {"encoder": {"benchmark": "means alone"}})
+WORDS = FeatureSetSpec("text", "words", {"encoder": {"benchmark": "two words"}})
 SOURCE = source_digest(benchmark=1)
 BY_ID = 500
+STREAMED = 50_000
 
 
 def clip_id(number: int) -> str:
@@ -69,53 +71,69 @@ def main() -> None:
 def measure(size: int, folder: Path) -> dict[str, float]:
     """Write, read, compact and read again; gives seconds, bytes and ratios."""
     cache = FeatureCache.create(folder / "cache")
-    one = create_feature_set(cache.create_dataset("synthetic").path, SPEC)
+    data = cache.create_dataset("synthetic")
     method = publishing_method(cache.path)
-    write_seconds = seconds_of(lambda: write(one, size, method))
-    found: dict[str, float] = {"clips": size, "write_clips_a_second": size / write_seconds}
-    found |= {f"as_written_{name}": value for name, value in reading(one).items()}
-    found |= missing(one, size)
-    found["compact_seconds"] = seconds_of(lambda: compact(FeatureSet(one.path), method))
-    found |= {f"compacted_{name}": value for name, value in reading(one).items()}
-    found["shards_after"] = len(one.shards())
-    return found
-
-
-def write(one: FeatureSet, size: int, method: str) -> None:
-    """Write that many clips: two words each, and a mean."""
     rng = np.random.default_rng(0)
-    words, mean = rng.normal(size=(2, WIDTH)).astype(np.float16), rng.normal(size=WIDTH).astype(np.float16)
+    mean = {"mean": rng.normal(size=FLAT_WIDTH).astype(np.float16)}
+    words = {"words": rng.normal(size=(2, WORD_WIDTH)).astype(np.float16)}
+    flat, worded = create_feature_set(data.path, FLAT), create_feature_set(data.path, WORDS)
+    found: dict[str, float] = {"clips": size}
+    found["vectors_written_a_second"] = size / seconds_of(lambda: write(flat, size, mean, method))
+    found |= {f"as_written_{name}": value for name, value in reading(flat).items()}
+    found |= missing(flat, size)
+    found["compact_seconds"] = seconds_of(lambda: compact(FeatureSet(flat.path), method))
+    found |= {f"compacted_{name}": value for name, value in reading(flat).items()}
+    found["word_clips_written_a_second"] = size / seconds_of(lambda: write(worded, size, words, method))
+    return {**found, **by_id(worded, size)}
+
+
+def write(one: FeatureSet, size: int, arrays: dict[str, np.ndarray], method: str) -> None:
+    """Write that many clips."""
     with FeatureWriter(one, method) as writer:
         for number in range(size):
-            writer.add(ClipRecord(clip_id(number), SOURCE, {"words": words, "mean": mean}))
+            writer.add(ClipRecord(clip_id(number), SOURCE, arrays))
 
 
 def reading(one: FeatureSet) -> dict[str, float]:
-    """Compare reading all vectors with reading all bytes, and one tensor by id with h5py's own cost."""
+    """Compare reading all vectors with reading all bytes of the same files."""
     paths = one.shards()
-    size = sum(path.stat().st_size for path in paths)
     fresh = FeatureSet(one.path)
     fresh.entries()
-    raw = min(seconds_of(lambda: [path.read_bytes() for path in paths]) for _ in range(3))
-    before = peak_bytes()
-    vectors = min(seconds_of(lambda: fresh.vectors("mean")) for _ in range(3))
-    grown = peak_bytes() - before
-    count = len(fresh.entries())
-    ids = [clip_id(number) for number in np.random.default_rng(1).integers(0, count, BY_ID).tolist()]
-    near = [clip_id(number) for number in range(min(200, count))]
-    [fresh.read(one_id) for one_id in near]
-    entry = fresh.entries()[near[0]]
-    with h5py.File(one.path / entry.shard, "r", locking=False) as file:
-        own = seconds_of(lambda: [file[f"clips/{name}/words"][()] for name in near]) / len(near)
+    pairs = []
+    for _ in range(5):
+        raw = seconds_of(lambda: [path.read_bytes() for path in paths])
+        pairs.append((raw, seconds_of(lambda: fresh.vectors("mean", np.float16))))
+    size = sum(path.stat().st_size for path in paths)
     return {
+        "shards": len(paths),
         "bytes": size,
-        "raw_seconds": raw,
-        "vectors_seconds": vectors,
-        "vectors_over_raw": raw / vectors,
-        "vectors_grown_bytes": grown,
-        "one_id_warm_ms": 1e3 * seconds_of(lambda: [fresh.read(one_id, ("words",)) for one_id in near]) / len(near),
-        "h5py_own_ms": 1e3 * own,
-        "one_id_anywhere_ms": 1e3 * seconds_of(lambda: [fresh.read(one_id, ("words",)) for one_id in ids]) / len(ids),
+        "vectors_seconds": float(np.median([vectors for _, vectors in pairs])),
+        "vectors_over_raw": float(np.median([raw / vectors for raw, vectors in pairs])),
+        "peak_bytes": peak_bytes(),
+    }
+
+
+def by_id(one: FeatureSet, size: int) -> dict[str, float]:
+    """Compare one word tensor by id with h5py's own cost of the same, and read some from anywhere."""
+    fresh = FeatureSet(one.path)
+    near = [clip_id(number) for number in range(200)]
+    anywhere = [clip_id(number) for number in np.random.default_rng(1).integers(0, size, BY_ID).tolist()]
+    [fresh.read(name, ("words",)) for name in near]
+    with h5py.File(one.path / fresh.entries()[near[0]].shard, "r", locking=False) as file:
+        own = [seconds_of(lambda: [file[f"clips/{name}/words"][()] for name in near]) for _ in range(5)]
+    ours = [seconds_of(lambda: [fresh.read(name, ("words",)) for name in near]) for _ in range(5)]
+    streamed = iter(fresh.entries())
+    grown = []
+    for count in (STREAMED // 10, STREAMED):  # memory is to stay where it is after the first tenth
+        for name in islice(streamed, min(count, size // 2)):
+            fresh.read(name, ("words",))
+        grown.append(peak_bytes())
+    return {
+        "streaming_grown_bytes": grown[1] - grown[0],
+        "word_tensor_by_id_warm_ms": 1e3 * float(np.median(ours)) / len(near),
+        "word_tensor_h5py_own_ms": 1e3 * float(np.median(own)) / len(near),
+        "word_tensor_from_anywhere_ms": 1e3 * seconds_of(lambda: [fresh.read(n, ("words",)) for n in anywhere]) / BY_ID,
+        "peak_bytes_at_the_end": peak_bytes(),
     }
 
 
@@ -152,21 +170,19 @@ def peak_bytes() -> int:
 
 def table(rows: list[dict[str, float]]) -> str:
     """One line a measure, a column a size; growth is seconds a clip over those of the size before."""
-    lines = [
-        f"{'synthetic clips, ' + str(WIDTH) + ' wide, two words':42}" + "".join(f"{row['clips']:>14,}" for row in rows)
-    ]
-    lines += [f"{name:42}" + "".join(f"{row[name]:>14.4g}" for row in rows) for name in rows[0] if name != "clips"]
-    for name in ("as_written_vectors_seconds", "missing_without_index_seconds"):
-        growth = [
-            row[name] / row["clips"] / (last[name] / last["clips"]) for last, row in zip(rows, rows[1:], strict=False)
-        ]
-        lines.append(f"{'growth a clip: ' + name:42}" + " " * 14 + "".join(f"{value:>14.2f}" for value in growth))
-    growth = [
-        last["write_clips_a_second"] / row["write_clips_a_second"] for last, row in zip(rows, rows[1:], strict=False)
-    ]
-    lines.append(f"{'growth a clip: writing':42}" + " " * 14 + "".join(f"{value:>14.2f}" for value in growth))
-    free = shutil.disk_usage(tempfile.gettempdir()).free / 1e9
-    return "\n".join([*lines, f"({free:.0f} GB free; files were in the page cache)"])
+    title = f"synthetic; {FLAT_WIDTH} wide, words {WORD_WIDTH}"
+    lines = [f"{title:38}" + "".join(f"{row['clips']:>14,}" for row in rows)]
+    lines += [f"{name:38}" + "".join(f"{row[name]:>14.4g}" for row in rows) for name in rows[0] if name != "clips"]
+    seconds = {
+        "writing vectors": [1 / row["vectors_written_a_second"] for row in rows],
+        "writing words": [1 / row["word_clips_written_a_second"] for row in rows],
+        "reading vectors, compacted": [row["compacted_vectors_seconds"] / row["clips"] for row in rows],
+        "missing, without index": [row["missing_without_index_seconds"] / row["clips"] for row in rows],
+    }
+    for name, each in seconds.items():
+        growth = [later / earlier for earlier, later in pairwise(each)]
+        lines.append(f"{'growth a clip: ' + name:38}" + " " * 14 + "".join(f"{value:>14.2f}" for value in growth))
+    return "\n".join([*lines, "(all files were in the page cache)"])
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def test_links_lead_somewhere(document: str) -> None:
             assert ((ROOT / document).parent / target).exists(), target
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/alignment.md", "docs/method.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/alignment.md", "docs/method.md", "docs/sharing-a-cache.md"])
 def test_options_that_are_named_exist(document: str) -> None:
     from sadgr.cache.cli import main as cache
     from sadgr.extract.align_cli import main as align
