@@ -22,6 +22,7 @@ help:
 	@echo "make clean      remove .venv and build"
 
 $(READY): requirements.lock setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("SADGR needs Python 3.11 or newer; name one: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	@echo "Setting up .venv: some 80 packages, torch among them; a few minutes."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.lock

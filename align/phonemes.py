@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -65,6 +64,9 @@ def ipa_to_arpabet(ipa: str) -> tuple[str, ...]:
 class EspeakPronouncer:
     """English pronunciations by espeak-ng, from the optional packages of `sadgr[g2p]`."""
 
+    def __init__(self) -> None:
+        self._started: Any = None
+
     @property
     def settings(self) -> Mapping[str, Any]:
         """Engine, language and versions; the versions are None where the packages are not installed."""
@@ -76,7 +78,7 @@ class EspeakPronouncer:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # the library handle stays in its process
+        return {"_started": None}  # the library handle stays in its process
 
     def pronounce(self, word: str) -> tuple[str, ...]:
         """Gives the ARPAbet phones of one lower-case English word.
@@ -88,26 +90,33 @@ class EspeakPronouncer:
         if not _ENGLISH.fullmatch(word):
             # espeak-ng would name the script ("Chinese letter"): sounds that nobody in the clip has made.
             raise UnpronounceableWord(f"{word!r} has letters that English does not")
-        ipa = "".join(self._backend.phonemize([word])).replace(" ", "")
+        ipa = "".join(self._backend(word).phonemize([word])).replace(" ", "")
         phones = ipa_to_arpabet(ipa)
         if not phones:
             raise UnpronounceableWord(f"espeak-ng finds nothing to say in {word!r}")
         return phones
 
-    @cached_property
-    def _backend(self) -> Any:
-        try:
-            import espeakng_loader
-            from phonemizer.backend import EspeakBackend
-            from phonemizer.backend.espeak.wrapper import EspeakWrapper
-        except ImportError as error:
-            remedy = 'pip install "sadgr[g2p]"'
-            raise AlignerUnavailable(
-                f"a word outside the aligner's dictionary needs a pronunciation, and {error.name} is missing: {remedy}"
-            ) from error
-        EspeakWrapper.set_library(espeakng_loader.get_library_path())
-        EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
-        return EspeakBackend(LANGUAGE)
+    def _backend(self, word: str) -> Any:
+        """Starts espeak-ng once; the word is for the message where it is not installed."""
+        if self._started is None:
+            self._started = _start_espeak(word)
+        return self._started
+
+
+def _start_espeak(word: str) -> Any:
+    try:
+        import espeakng_loader
+        from phonemizer.backend import EspeakBackend
+        from phonemizer.backend.espeak.wrapper import EspeakWrapper
+    except ImportError as error:
+        remedy = 'pip install "sadgr[g2p]", or in a checkout: pip install ".[g2p]"'
+        raise AlignerUnavailable(
+            f"the word {word!r} is outside the aligner's dictionary and needs a pronunciation, and {error.name} is "
+            f"missing: {remedy}"
+        ) from error
+    EspeakWrapper.set_library(espeakng_loader.get_library_path())
+    EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
+    return EspeakBackend(LANGUAGE)
 
 
 def _installed(package: str) -> str | None:

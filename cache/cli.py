@@ -36,14 +36,16 @@ def ls(cache: Path, clips: bool) -> None:
 
 @main.command()
 @CACHE
+@DATASET
 @JSON
 @friendly(CacheError)
-def info(cache: Path, as_json: bool) -> None:
+def info(cache: Path, dataset: str | None, as_json: bool) -> None:
     """Tell how much a cache holds: clips, splits, hours, bytes, and what each feature set was made with."""
     from sadgr.cache.store import FeatureCache
     from sadgr.cache.summary import describe_dataset
 
-    found = [describe_dataset(data) for data in FeatureCache(cache).datasets()]
+    opened = FeatureCache(cache)
+    found = [describe_dataset(data) for data in ([opened[dataset]] if dataset else opened.datasets())]
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return

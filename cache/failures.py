@@ -12,29 +12,44 @@ from sadgr.cache.store import FeatureCache
 
 @dataclass(frozen=True)
 class ClipState:
-    """The latest word about a clip at a stage: `failed`, `absent` or `flagged`, why, and which run's log says so."""
+    """The latest word about a clip at a stage.
+
+    Attributes:
+        dataset: its data set.
+        clip: its id.
+        stage: words, text, audio or video.
+        state: `failed`, `absent` or `flagged`.
+        reason: why.
+        feature_set: name of the feature set that was worked on.
+        run: the log that says so.
+    """
 
     dataset: str
     clip: str
     stage: str
     state: str
     reason: str
+    feature_set: str
     run: str
 
 
 def failures(cache: FeatureCache, dataset: str | None = None) -> list[ClipState]:
-    """Return clips whose latest state is not `done`, sorted by data set, clip and stage.
+    """Return clips whose latest state in a feature set is not `done`, sorted by data set, clip and stage.
 
     Args:
         cache: the cache.
         dataset: only those of this data set.
     """
-    latest: dict[tuple[str, str, str], ClipState] = {}
+    latest: dict[tuple[str, str, str, str], ClipState] = {}
     for log in sorted((cache.path / RUNS).glob("*.jsonl")):
+        names: dict[str, str] = {}
         for line in _lines(log):
-            if "clip" in line and dataset in (None, line["dataset"]):
-                key = (line["dataset"], line["clip"], line["stage"])
-                latest[key] = ClipState(*key, line["state"], line["reason"], log.stem)
+            if "run" in line:
+                names = {stage: one["name"] for stage, one in line["run"].get("feature_sets", {}).items()}
+            elif "clip" in line and dataset in (None, line["dataset"]):
+                where = (line["dataset"], line["clip"], line["stage"])
+                name = names.get(line["stage"], "")
+                latest[*where, name] = ClipState(*where, line["state"], line["reason"], name, log.stem)
     return [latest[key] for key in sorted(latest) if latest[key].state != "done"]
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sadgr.cache.errors import CacheError, NotWritableError, SelectionError, ShardGoneError, ShardInvalidError
-from sadgr.cache.index import Entries, Index, Table, digests_of, keys_of
+from sadgr.cache.index import INDEX_FILE, Entries, Index, Table, digests_of, keys_of
 from sadgr.cache.open_shards import OpenShards
 from sadgr.cache.publish import Method, make_folder, next_stem, publish, replace, shard_names, writable
 from sadgr.cache.schema import Array, ClipRecord, FeatureSetSpec, stored_arrays
@@ -24,8 +24,10 @@ SHARD_CLIPS = 256
 SHARD_SECONDS = 60.0
 INDEXED_FROM_SHARDS = 32
 """New shards met at one look from which on the index is written: fewer are read faster than it is."""
-LOOKS = 5
+LOOKS = 50
 """Times that a reader looks anew when a shard is taken away under its hands."""
+SETTLED_LOOKS = 3
+"""Looks after which a folder that others keep writing into is taken as it is."""
 _TOO_FAST = "{}: its shards change faster than they can be read; is `sadgr-cache compact` running in a loop?"
 
 
@@ -73,31 +75,42 @@ class FeatureSet:
 
     def entries(self) -> Entries:
         """Return the latest record of every clip; looks at the folder anew and reads only what is new there."""
-        for _ in range(LOOKS):
-            with suppress(ShardGoneError):
-                return self._look()
+        tables: dict[str, Table] = {}
+        names = shard_names(self.path)
+        for look in range(LOOKS):
+            whole = self._read_new(names, tables)
+            now = shard_names(self.path)
+            # A listing that runs while a compaction does may miss both a merged shard and its parts.
+            if whole and (now == names or look >= SETTLED_LOOKS):
+                return self._take_in(names, tables)
+            names = now
         raise CacheError(_TOO_FAST.format(self.path))
 
-    def _look(self) -> Entries:
-        names = shard_names(self.path)
-        index = self._entries.index if self._entries is not None else Index.load(self.path)
-        if not set(index.shards) <= set(names):  # some were compacted away
-            index = Index.empty()
+    def _read_new(self, names: Sequence[str], tables: dict[str, Table]) -> bool:
+        """Read the tables of shards that no index knows yet; tells whether all of them were still there."""
+        if self._entries is None:
+            self._entries = Entries(Index.load(self.path), self._ids_of)
+        if not set(self._entries.index.shards) <= set(names):  # some were compacted away
+            self._entries = Entries(Index.empty(), self._ids_of)
             self._readers.close()
-            self._entries = None
         self.invalid = {name: reason for name, reason in self.invalid.items() if name in set(names)}
-        fresh = [name for name in names if name not in set(index.shards)]
-        tables: dict[str, Table] = {}
-        for name in fresh:
-            try:
-                with self._reader(name) as shard:
-                    tables[name] = Table.of(shard.ids, shard.sources, shard.present)
-            except ShardGoneError:
-                raise
-            except ShardInvalidError as error:
-                self.invalid[name] = str(error)
-        self._entries = Entries(index.with_shards(list(tables), list(tables.values())), self._ids_of)
-        if len(tables) >= INDEXED_FROM_SHARDS:
+        known = {*self._entries.index.shards, *tables}
+        for name in names:
+            if name not in known:
+                try:
+                    with self._reader(name) as shard:
+                        tables[name] = Table.of(shard.ids, shard.sources, shard.present)
+                except ShardGoneError:
+                    return False
+                except ShardInvalidError as error:
+                    self.invalid[name] = str(error)
+        return True
+
+    def _take_in(self, names: Sequence[str], tables: Mapping[str, Table]) -> Entries:
+        index = self._entries.index if self._entries is not None else Index.empty()
+        fresh = [name for name in names if name in tables and name not in set(index.shards)]
+        self._entries = Entries(index.with_shards(fresh, [tables[name] for name in fresh]), self._ids_of)
+        if len(fresh) >= INDEXED_FROM_SHARDS:
             with suppress(NotWritableError):  # a colleague who may only read reads the shards themselves
                 self._entries.index.save(self.path)
         return self._entries
@@ -175,6 +188,8 @@ class FeatureSet:
             shard = self._readers[shard_name]
             if len(rows) and shard.has_table(name):
                 table = shard.table(name)
+                if rows[-1] >= len(table):
+                    raise CacheError(f"{self.path / INDEX_FILE} says more of {shard_name} than it holds; delete it")
                 rows = rows[np.isfinite(table[rows, 0])]
                 ids += [shard.ids[row] for row in rows.tolist()]
                 parts.append(table if len(rows) == len(table) else table[rows])
@@ -274,7 +289,7 @@ def create_feature_set(dataset: Path, spec: FeatureSetSpec) -> FeatureSet:
 
 def feature_sets(dataset: Path) -> Iterator[FeatureSet]:
     """Give every feature set of a data set's folder, sorted by name."""
-    for file in sorted(dataset.glob(f"*/{SPEC_FILE}")):
+    for file in sorted(dataset.glob(f"[!.]*/{SPEC_FILE}")):
         yield FeatureSet(file.parent)
 
 
@@ -282,8 +297,9 @@ def _read_spec(folder: Path) -> FeatureSetSpec:
     try:
         content = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))
         spec = FeatureSetSpec(content["modality"], content["model"], content["settings"], content["about"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        edited = spec.fingerprint != content["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CacheError(f"{folder / SPEC_FILE} cannot be read as a feature set's description: {error}") from error
-    if spec.fingerprint != content.get("fingerprint"):
+    if edited:
         raise CacheError(f"{folder / SPEC_FILE} was edited: its settings no longer give its fingerprint")
     return spec

@@ -64,3 +64,11 @@ def unescape(name: str) -> str:
     if not canonical:
         raise ValueError(f"{name!r} is not the escaped name of any clip id")
     return clip_id
+
+
+def is_escaped(name: str) -> bool:
+    """Whether `escape` makes this name of any id."""
+    try:
+        return bool(unescape(name))
+    except ValueError:
+        return False

@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from sadgr.cache.errors import CacheError
 from sadgr.cache.ids import normalise_id
 from sadgr.cache.publish import replace as replace_file
 
@@ -123,11 +124,22 @@ class Index:
             with np.load(folder / INDEX_FILE, allow_pickle=False) as content:
                 columns = {name: content[name] for name in _COLUMNS}
                 names = content["shards"]
-                whole = int(content["version"]) == INDEX_VERSION and content["check"] == _checksum(columns, names)
-        except (OSError, ValueError, KeyError, EOFError):
+                whole = int(content["version"]) == INDEX_VERSION and str(content["check"]) == _checksum(columns, names)
+            shards = tuple(names.tobytes().decode().split("\n")) if len(names) else ()
+            index = cls(shards, **columns)
+            return index if whole and index.sound() else cls.empty()
+        except Exception:  # derived: whatever is wrong with it, the shards say the same
             return cls.empty()
-        shards = tuple(names.tobytes().decode().split("\n")) if len(names) else ()
-        return cls(shards, **columns) if whole else cls.empty()
+
+    def sound(self) -> bool:
+        """Whether columns have their types and lengths, and lead to shards that are named."""
+        nothing, n = type(self).empty(), len(self.row)
+        fits = all(
+            (column := getattr(self, name)).dtype == (like := getattr(nothing, name)).dtype
+            and column.shape == (n, *like.shape[1:])
+            for name in _COLUMNS
+        )
+        return fits and bool(((self.shard >= 0) & (self.shard < len(self.shards)) & (self.row >= 0)).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,8 +199,14 @@ class Entries(Mapping[str, Entry]):
         order = np.lexsort((self.index.row, self.index.shard))
         shard_of, rows = self.index.shard[order], self.index.row[order].tolist()
         starts = np.flatnonzero(np.diff(shard_of, prepend=-1)).tolist()
+        if not starts:
+            return
         for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
             ids = self._ids_of(self.index.shards[shard_of[start]])
+            if rows[stop - 1] >= len(ids):
+                raise CacheError(
+                    f"{INDEX_FILE} says more of {self.index.shards[shard_of[start]]} than it holds; delete it"
+                )
             yield from (ids[row] for row in rows[start:stop])
 
     def present_count(self) -> int:

@@ -1,12 +1,15 @@
 """A data set's `labels.csv`: ids, splits, transcripts, speakers and label columns, for people and pandas alike."""
 
+import csv
 import io
+import warnings
 from pathlib import Path
 
 import pandas as pd
 
 from sadgr.cache.errors import CacheError
 from sadgr.cache.identity import file_sha256
+from sadgr.cache.ids import normalise_id
 from sadgr.cache.publish import replace
 
 LABELS_FILE = "labels.csv"
@@ -27,10 +30,13 @@ def read_labels(dataset: Path) -> pd.DataFrame:
     """
     path = dataset / LABELS_FILE
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values={})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+            types = dict.fromkeys(TEXT_COLUMNS, str)
+            table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values={}, index_col=False)
     except FileNotFoundError as error:
         raise CacheError(f"{path} is missing; run sadgr-extract on the data set's source again") from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:
         raise CacheError(f"{path} cannot be read as CSV: {error}") from error
     if "id" not in table:
         raise CacheError(f"{path} has no column `id`; its columns are {', '.join(table.columns)}")
@@ -59,7 +65,7 @@ def write_labels(dataset: Path, rows: pd.DataFrame) -> list[str]:
         rows = pd.concat([rows, known.loc[known.index.difference(rows.index, sort=False)]])
         extra = [column for column in known.columns if column not in columns]
         rows.loc[shared, extra] = known.loc[shared, extra]
-    content = rows.to_csv(index_label="id", lineterminator="\n").encode("utf-8")
+    content = _csv(rows).encode("utf-8")
     if not path.exists() or path.read_bytes() != content:
         replace(path, content)
     return changed
@@ -71,10 +77,14 @@ def labels_hash(dataset: Path) -> str:
 
 
 def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    table = table.copy()
+    try:
+        table.index = pd.Index([normalise_id(one) for one in table.index], dtype=table.index.dtype)
+    except ValueError as error:
+        raise CacheError(f"{where}: {error}") from error
     if table.index.has_duplicates:
         doubled = table.index[table.index.duplicated()][0]
         raise CacheError(f"{where}: clip id {doubled!r} stands there twice; ids must differ")
-    table = table.copy()
     for column in table.columns:
         if column in TEXT_COLUMNS:
             table[column] = table[column].fillna("").astype(str)
@@ -90,5 +100,10 @@ def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:
     """Compare as the file would show it, so that 1 and 1.0 in another type are no change."""
-    buffer = io.StringIO(table.to_csv())
-    return pd.read_csv(buffer, dtype=str, keep_default_na=False).set_index("id")
+    return pd.read_csv(io.StringIO(_csv(table)), dtype=str, keep_default_na=False).set_index("id")
+
+
+def _csv(table: pd.DataFrame) -> str:
+    text: str = table.to_csv(index_label="id", lineterminator="\n")
+    # Python before 3.13 leaves a lone carriage return without quotes, and readers end the row there.
+    return table.to_csv(index_label="id", lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC) if "\r" in text else text

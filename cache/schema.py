@@ -101,8 +101,10 @@ class FeatureSetSpec:
         """Check the modality; the rest is checked where the fingerprint is made."""
         if self.modality not in MODALITIES:
             raise ValueError(f"modality {self.modality!r}: expected one of {', '.join(MODALITIES)}")
-        if not self.model:
+        if not self.model or not isinstance(self.model, str):
             raise ValueError("a feature set needs the short name of its model")
+        if not isinstance(self.settings, Mapping) or not isinstance(self.about, Mapping):
+            raise ValueError("settings and information of a feature set are objects with named values")
 
     @cached_property
     def fingerprint(self) -> str:

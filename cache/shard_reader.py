@@ -1,5 +1,6 @@
 """Reading one shard, trusting nothing that an HDF5 file from elsewhere could do."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -14,6 +15,10 @@ from sadgr.cache.errors import ShardGoneError, ShardInvalidError
 from sadgr.cache.ids import escape
 from sadgr.cache.schema import ARRAYS, Array, ClipRecord
 from sadgr.cache.shard import read_header
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_TABLES = {"ids": ("S", 1), "sources": ("S", 1), "present": ("uint8", 1)}
+"""Type and rank of the tables that every shard has."""
 
 
 class ShardReader:
@@ -57,17 +62,25 @@ class ShardReader:
     @cached_property
     def ids(self) -> list[str]:
         """Ids of the shard's clips, in the order of its tables."""
-        return [value.decode("utf-8") for value in self._read("ids").tolist()]
+        with self._explained("ids"):
+            return [value.decode("utf-8") for value in self._read("ids").tolist()]
 
     @cached_property
     def sources(self) -> list[str]:
         """Source digest of each clip."""
-        return [value.decode("ascii") for value in self._read("sources").tolist()]
+        with self._explained("sources"):
+            sources = [value.decode("ascii") for value in self._read("sources").tolist()]
+            if len(sources) != len(self.ids) or not all(_DIGEST.fullmatch(source) for source in sources):
+                raise ValueError("not one digest of 64 digits for each clip")
+            return sources
 
     @cached_property
     def present(self) -> Array:
         """(n,) bool, whether each clip has the modality."""
-        return self._read("present").astype(bool)
+        present = self._read("present").astype(bool)
+        if len(present) != len(self.ids):
+            raise ShardInvalidError(f"{self.path}: present has another length than ids; such a file is refused")
+        return present
 
     def has_table(self, name: str) -> bool:
         """Whether the shard holds this table or array, or something else in its place."""
@@ -78,7 +91,10 @@ class ShardReader:
 
     def table(self, name: str) -> Array:
         """Return a flat table, (n, D) in its stored type; rows of absent clips are NaN."""
-        return self._read(name)
+        table = self._read(name)
+        if table.shape[0] != len(self.ids) or table.shape[1] == 0:
+            raise ShardInvalidError(f"{self.path}: {name} has shape {table.shape} for {len(self.ids)} clips; refused")
+        return table
 
     def arrays(self, clip_id: str, row: int, names: Collection[str] | None = None) -> dict[str, Array]:
         """Return the arrays, in their stored types, of a clip that has the modality.
@@ -99,7 +115,7 @@ class ShardReader:
                     arrays[name] = vector
             elif rule.required or (has_group and self.has_table(f"{group}/{name}")):
                 stored = self._read(f"{group}/{name}")
-                arrays[name] = np.array([t.decode("utf-8") for t in stored]) if rule.dtype == "str" else stored
+                arrays[name] = _text(stored) if rule.dtype == "str" else stored
         return arrays
 
     def records(self, rows: Sequence[int]) -> Iterator[ClipRecord]:
@@ -127,6 +143,7 @@ class ShardReader:
             self._check_own(name)
             data = h5py.h5d.open(self._file.id, name.encode())
             self._check_storage(name, data.get_create_plist())
+            self._check_type(name, data)
             shape = data.shape if row is None else data.shape[1:]
             array = np.empty(shape, data.dtype)
             if array.size == 0:
@@ -155,6 +172,19 @@ class ShardReader:
             if links.get_info("/".join(parts[:depth]).encode()).type != h5py.h5l.TYPE_HARD:
                 raise ShardInvalidError(f"{self.path}: {name} links elsewhere; such a file is refused")
 
+    def _check_type(self, name: str, data: h5py.h5d.DatasetID) -> None:
+        """Refuse another type or rank than a shard has there."""
+        if name in _TABLES:
+            kind, ndim = _TABLES[name]
+        else:
+            rule = ARRAYS[self.modality][name.rpartition("/")[2]]
+            kind, ndim = "S" if rule.dtype == "str" else rule.dtype, rule.ndim + rule.flat
+        found = data.dtype
+        if len(data.shape) != ndim or not (found.kind == "S" if kind == "S" else found == np.dtype(kind)):
+            raise ShardInvalidError(
+                f"{self.path}: {name} is {data.shape} of {found}, which no shard has there; refused"
+            )
+
     def _check_storage(self, name: str, properties: h5py.h5p.PropDCID) -> None:
         """Refuse data that lie in another file, or that only foreign code could decode."""
         filters = {properties.get_filter(place)[0] for place in range(properties.get_nfilters())}
@@ -163,3 +193,7 @@ class ShardReader:
             raise ShardInvalidError(
                 f"{self.path}: {name} keeps its data elsewhere or needs a filter that no shard uses; refused"
             )
+
+
+def _text(stored: Array) -> Array:
+    return np.array([one.decode("utf-8") for one in stored.tolist()], dtype=str)  # text, also where there is none

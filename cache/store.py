@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from sadgr.cache.errors import NotACacheError, SelectionError
+from sadgr.cache.errors import NotACacheError, NotWritableError, SelectionError
 from sadgr.cache.feature_set import FeatureSet, feature_sets
-from sadgr.cache.ids import escape, unescape
+from sadgr.cache.ids import escape, is_escaped, unescape
 from sadgr.cache.labels import LABELS_FILE, read_labels
 from sadgr.cache.publish import make_folder, replace, writable
+from sadgr.cache.runlog import RUNS
 from sadgr.cache.schema import FORMAT_VERSION, Array
 
 CACHE_FILE = "sadgr-cache.json"
@@ -89,6 +90,10 @@ class Dataset:
     def labels(self) -> pd.DataFrame:
         """Return `labels.csv`, indexed by clip id; `mode` is the split."""
         return read_labels(self.path)
+
+    def ids(self) -> list[str]:
+        """Return the clips' ids, in the order of `labels.csv`."""
+        return list(self.labels().index)
 
     def feature_sets(self, modality: str | None = None) -> list[FeatureSet]:
         """Return the feature sets, all or those of one modality, sorted by name."""
@@ -195,12 +200,12 @@ class FeatureCache:
         self.path = Path(path)
         try:
             content = json.loads((self.path / CACHE_FILE).read_text(encoding="utf-8"))
-            version = int(content["version"])
+            version = content["version"]
         except FileNotFoundError as error:
             raise NotACacheError(f"{self.path} is no cache: it has no {CACHE_FILE}; sadgr-extract makes one") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise NotACacheError(f"{self.path / CACHE_FILE} cannot be read: {error}") from error
-        if version != FORMAT_VERSION:
+        if type(version) is not int or version != FORMAT_VERSION:
             raise NotACacheError(f"{self.path} has format {version}; this version of SADGR reads {FORMAT_VERSION}")
 
     @classmethod
@@ -223,8 +228,8 @@ class FeatureCache:
 
     def datasets(self) -> list[Dataset]:
         """Return the data sets, sorted by name."""
-        folders = {file.parent for file in self.path.glob(f"*/{LABELS_FILE}")}
-        return [Dataset(folder) for folder in sorted(folders)]
+        folders = {file.parent for file in self.path.glob(f"[!.]*/{LABELS_FILE}")}
+        return [Dataset(folder) for folder in sorted(folders) if folder.name != RUNS and is_escaped(folder.name)]
 
     def __getitem__(self, name: str) -> Dataset:
         """Return a data set by name.
@@ -254,6 +259,8 @@ class FeatureCache:
     def create_dataset(self, name: str) -> Dataset:
         """Return a data set by name, making its folder."""
         folder = self.path / escape(name)
+        if folder.name == RUNS:
+            raise NotWritableError(f"{name!r} is the folder of the run logs; give the data set another name")
         with writable(folder):
             make_folder(folder)
         return Dataset(folder)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from sadgr.extract.word_files import Format
 
 
+PICTURES = (".png", ".svg", ".pdf")
+
+
 @click.command(context_settings=COMMAND, epilog=EPILOG)
 @click.version_option(package_name="sadgr")
 @click.argument("source", type=click.Path(path_type=Path))
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Without CACHE: a file, or for several clips a folder, instead of stdout.",
+    help="Without CACHE: a file, or for several clips a folder (CSV holds all in one file), instead of stdout.",
 )
 @click.option(
     "--plot",
@@ -72,6 +75,10 @@ def main(
         raise SourceError(f"source {source} does not exist")
     if cache is not None and (form or output or plot):
         raise click.UsageError("--format, --output and --plot go with SOURCE alone; with CACHE, word times go into it")
+    if cache is None and dataset:
+        raise click.UsageError("--dataset names a data set in CACHE, and no CACHE was given")
+    if plot is not None and plot.suffix not in PICTURES:
+        raise click.UsageError(f"{plot} names no kind of picture; give it one of the endings {', '.join(PICTURES)}")
     if cache is None and as_json:
         raise click.UsageError("--json is the summary of a run with CACHE; word times as JSON are --format json")
     with stop_requested() as stop:

@@ -65,7 +65,7 @@ def align_clips(
                     yield utterance
                 else:
                     writer.add(ClipRecord(clip.clip_id, sources[clip.clip_id], word_arrays(())))
-                    through(clip.clip_id, "done")
+                    through(clip.clip_id, "flagged", "the transcript is empty, so there are no words")
 
     with report.timed(STAGE) as elapsed:
         begun = elapsed()

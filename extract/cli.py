@@ -54,8 +54,8 @@ def main(
 ) -> None:
     """Extract features of the clips in SOURCE into CACHE.
 
-    SOURCE is a folder in MMSA's layout (label.csv), LibriSpeech, or media with subtitles beside them. What CACHE holds
-    already is skipped, so that starting again goes on where a run ended.
+    SOURCE is a folder in MMSA's layout (label.csv), LibriSpeech, or media with their text beside them (.srt, .vtt, .lab,
+    .txt), a file or folders. What CACHE holds already is skipped, so that starting again goes on where a run ended.
     """
     models = _models(preset, text_model, audio_model, video_model)
     if doctor:
@@ -67,12 +67,12 @@ def main(
         raise click.UsageError("SOURCE and CACHE are both needed: what to extract from, and where features go")
     if not source.exists():
         raise SourceError(f"source {source} does not exist")
-    from sadgr.extract.run import Request, run
-
     if words and aligner.aligner != "cached":
         raise click.UsageError("--words names word times that CACHE has: add --aligner cached")
-    request = Request(source, cache, dataset, models, device, local_files_only, words)
-    with stop_requested() as stop:
+    with stop_requested() as stop:  # from here on: importing what is heavy takes seconds
+        from sadgr.extract.run import Request, run
+
+        request = Request(source, cache, dataset, models, device, local_files_only, words)
         summary = run(request, aligner.build(stop, say), stop, say)
     finish(summary, max_failures, as_json)
 

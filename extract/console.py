@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 COMMAND = {"help_option_names": ["-h", "--help"], "show_default": True}
 EPILOG = (
-    "Exit codes: 0 complete; 1 unexpected error; 2 used wrongly; 3 done, but some clips failed (they are listed); 75 stopped by a signal, "
+    "Exit codes: 0 complete; 1 unexpected error; 2 used wrongly; 3 done, but some clips failed or lack a modality (they are listed); 75 stopped by a signal, "
     "start again to go on."
 )
 
@@ -23,7 +23,7 @@ def _failure_limit(_: click.Context, __: click.Parameter, text: str) -> tuple[fl
         number = float(text.removesuffix("%"))
     except ValueError:
         number = -1.0
-    if not number >= 0:
+    if not number >= 0 or (text.endswith("%") and number > 100):
         raise click.BadParameter(f"{text!r}: expected a number such as 12 or a share such as 2%")
     return number, text.endswith("%")
 
@@ -76,6 +76,8 @@ def _tell(summary: "Summary", as_json: bool) -> None:
         click.echo(json.dumps(summary.as_json(), indent=2, ensure_ascii=False))
         return
     click.echo(f"{summary.dataset}: {summary.clips} clips, {summary.skipped} needed nothing")
+    if not summary.finished:
+        click.echo(f"  stopped with {summary.left} clips left; start the same command again to go on")
     for stage, name in sorted(summary.feature_sets.items()):
         seconds = summary.seconds.get(stage, 0.0)
         click.echo(f"  {stage:5}: {summary.done.get(stage, 0)} clips in {seconds:.1f} s -> {name}")

@@ -152,11 +152,20 @@ def _offline(*kinds: str) -> str:
 
     wanted = kinds or tuple(OFFLINE_MODELS)
     lacking = [kind for kind in wanted if offline_folder(kind) is None]  # type: ignore[arg-type]
+    if "video" in lacking and not _is_installed("onnx"):
+        raise ExtractError("the video model comes as ONNX, and the package onnx is missing: pip install '.[offline]'")
     if lacking:
-        raise ExtractError(
-            f"{', '.join(lacking)}: not here yet; the first run downloads and converts them (600 MB in all)"
-        )
+        names = " and ".join(OFFLINE_MODELS[kind].name for kind in lacking)  # type: ignore[index]
+        raise ExtractError(f"{names} not here yet; the first run downloads and converts them (600 MB in all)")
     return ", ".join(OFFLINE_MODELS[kind].name for kind in wanted)  # type: ignore[index]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _temporary() -> str:

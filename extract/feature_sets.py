@@ -39,7 +39,13 @@ def encoder_specs(checkpoints: Mapping[Kind, Checkpoint], words: FeatureSetSpec 
         else:
             encoder = encoder_settings(checkpoint, token="cls", decoder=VIDEO_POLICY)  # noqa: S106
             settings[modality] = {"encoder": encoder, "sampling": {"mode": "uniform", "frames": VIDEO_FRAMES}}
+    more = {"audio": {"word times": words.name}} if words else {}
     return {
-        modality: FeatureSetSpec(modality, checkpoint.short_name, {**settings[modality], **_STORED}, checkpoint.about)
+        modality: FeatureSetSpec(
+            modality,
+            checkpoint.short_name,
+            {**settings[modality], **_STORED},
+            {**checkpoint.about, **more.get(modality, {})},
+        )
         for modality, checkpoint in checkpoints.items()
     }

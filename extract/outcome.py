@@ -76,6 +76,7 @@ class Summary:
         dataset: its name.
         clips: in the source.
         skipped: that needed nothing.
+        left: still to be done, where a signal stopped the run.
         done: stage -> how many it did.
         troubles: what failed, is absent or flagged, in order.
         failed: ids of clips with a failed or absent stage.
@@ -88,6 +89,7 @@ class Summary:
     dataset: str
     clips: int
     skipped: int
+    left: int
     done: Mapping[str, int]
     troubles: Sequence[Outcome]
     failed: Sequence[str]

@@ -23,6 +23,8 @@ from sadgr.cache import (
     write_labels,
 )
 from sadgr.cache.console import Progress
+from sadgr.cache.failures import ClipState, failures
+from sadgr.cache.labels import LABELS_FILE
 from sadgr.cache.publish import Method
 from sadgr.extract.alignment import align_clips
 from sadgr.extract.checkpoint import Checkpoint, Kind, ModelName, resolve
@@ -92,19 +94,21 @@ def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say
     plan = make_plan(clips, feature_sets)
     with RunLog(cache.path, _settings(request, source, data, specs)) as log:
         report = Report(log, name)
-        _tell_what_is_known(report, plan, feature_sets)
+        _tell_what_is_known(report, plan, feature_sets, failures(cache, name))
         todo = plan.clips(clips, feature_sets)
-        say(f"{len(todo)} clips to do, {len(clips) - len(todo)} need nothing")
+        say(f"{len(todo)} of {len(clips)} clips to do")
+        # Before the alignment, which may take long: is there such a device?
+        stages = _stages(checkpoints, request.device, feature_sets.get("words")) if checkpoints else []
         if "words" in feature_sets and aligner:
             _align(clips, plan, aligner, feature_sets["words"], method, report, stop)
         if report.finished and checkpoints:
-            stages = _stages(checkpoints, request.device, feature_sets.get("words"))
             shown = Progress("clips", len(plan.clips(clips, checkpoints)))
             extract(clips, plan, feature_sets, stages, method, report, stop, shown.step)
     return Summary(
         dataset=name,
         clips=len(clips),
-        skipped=len(clips) - len(todo),
+        skipped=len(clips) - len({clip.clip_id for clip in todo} | plan.unreadable.keys()),
+        left=0 if report.finished else len(make_plan(clips, feature_sets).clips(clips, feature_sets)),
         done=dict(report.done),
         troubles=report.troubles,
         failed=report.failed_clips(),
@@ -166,6 +170,10 @@ def _align(
 def _publish_labels(data: Dataset, clips: Sequence[Clip], say: Callable[[str], None]) -> None:
     rows = pd.DataFrame([{**clip.columns, "text": clip.transcript} for clip in clips])
     rows.index = pd.Index([clip.clip_id for clip in clips], name="id")
+    if (data.path / LABELS_FILE).exists() and (others := data.labels().index.difference(rows.index)).size:
+        say(
+            f"{data.name} holds {others.size} clips that this source does not name ({others[0]}, ...); they stay as they are"
+        )
     if changed := write_labels(data.path, rows):
         say(f"labels.csv: {len(changed)} rows stood there with other values and follow the source now ({changed[0]})")
 
@@ -183,14 +191,21 @@ def _settings(request: Request, source: Source, data: Dataset, specs: Mapping[st
     }
 
 
-def _tell_what_is_known(report: Report, plan: Plan, feature_sets: Mapping[str, FeatureSet]) -> None:
-    """Report what no run can cure: media that cannot be read, and modalities known to be absent."""
+def _tell_what_is_known(
+    report: Report, plan: Plan, feature_sets: Mapping[str, FeatureSet], earlier: Sequence[ClipState]
+) -> None:
+    """Report what no run can cure: media that cannot be read, modalities known to be absent, times in doubt."""
     for clip_id, reasons in plan.unreadable.items():
         for stage, reason in reasons.items():
             report.tell(clip_id, stage, "failed", reason)
     for stage, one in feature_sets.items():
         for clip_id in one.absent(plan.sources[stage]):
             report.tell(clip_id, stage, "absent", f"the clip has no {stage}, as an earlier run found")
+    for said in earlier:
+        here = feature_sets.get(said.stage)
+        is_current = here is not None and said.feature_set == here.name and said.clip in plan.sources[said.stage]
+        if said.state == "flagged" and is_current and said.clip not in plan.todo[said.stage]:
+            report.tell(said.clip, said.stage, "flagged", said.reason)
 
 
 def _stages(checkpoints: Mapping[Kind, Checkpoint], device_name: str, words: FeatureSet | None) -> list[Stage[Any]]:

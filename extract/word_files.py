@@ -9,6 +9,7 @@ from typing import Literal
 from sadgr.align import Aligner, Utterance, WordTime
 from sadgr.align.writers import as_csv, as_json, as_textgrid
 from sadgr.cache import escape
+from sadgr.cache.console import Progress
 from sadgr.cache.publish import make_folder, writable
 from sadgr.cache.publish import replace as replace_file
 from sadgr.extract.alignment import usable_times, utterance_of
@@ -103,6 +104,7 @@ def _aligned(
 ) -> Iterator[Aligned]:
     """Give each clip that was aligned, and say why the others were not."""
     handed: dict[str, tuple[Clip, float]] = {}
+    shown = Progress(f"word times ({aligner.name})", len(clips))
 
     def utterances() -> Iterator[Utterance]:
         for clip in clips:
@@ -112,12 +114,14 @@ def _aligned(
                 utterance = utterance_of(clip)
             except (AbsentError, MediaError) as error:
                 say(f"{clip.clip_id}: failed: {error}")
+                shown.step()
                 continue
             handed[clip.clip_id] = (clip, utterance.duration_seconds)
             yield utterance
 
     for alignment in aligner.align_all(utterances()):
         clip, seconds = handed.pop(alignment.clip_id)
+        shown.step()
         if alignment.failure:
             say(f"{clip.clip_id}: failed: {alignment.failure}")
             continue
@@ -158,4 +162,4 @@ def _draw(path: Path, one: Aligned) -> None:
 
     first = one.clips[0]
     whole = replace(first, clip_id=one.name, transcript="", start_seconds=None, end_seconds=None)
-    replace_file(path, word_picture(utterance_of(whole), one.times, path.suffix.lstrip(".") or "png"))
+    replace_file(path, word_picture(utterance_of(whole), one.times, path.suffix.lstrip(".")))

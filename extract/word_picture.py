@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sadgr.align import Flag, Utterance, WordTime
-from sadgr.extract.errors import ExtractError
 
 Span = tuple[float, float]
 ROW_SECONDS = 10.0
@@ -17,16 +16,13 @@ _ROW_INCHES = (16.0, 2.8)
 _BINS_A_ROW = 1600
 
 
-def word_picture(utterance: Utterance, times: Sequence[WordTime], form: str = "png") -> bytes:
+def word_picture(utterance: Utterance, times: Sequence[WordTime], form: str) -> bytes:
     """Draw a clip's words over its waveform, and their confidence below; interpolated words are grey.
 
     Args:
         utterance: the clip's id and sound.
         times: its words.
         form: `png`, `svg` or `pdf`.
-
-    Raises:
-        ExtractError: no such form of picture.
     """
     rows = max(1, math.ceil(utterance.duration_seconds / ROW_SECONDS))
     row_seconds = min(utterance.duration_seconds, ROW_SECONDS)
@@ -40,10 +36,7 @@ def word_picture(utterance: Utterance, times: Sequence[WordTime], form: str = "p
         scores.set(xlim=span, ylim=(0, 1), ylabel="confidence")
     axes[-1].set_xlabel("seconds")
     buffer = io.BytesIO()
-    try:
-        figure.savefig(buffer, format=form, dpi=100)
-    except ValueError as error:
-        raise ExtractError(f"a picture cannot be written as {form!r}; name the file .png, .svg or .pdf") from error
+    figure.savefig(buffer, format=form, dpi=100)
     return buffer.getvalue()
 
 

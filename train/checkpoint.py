@@ -1,8 +1,6 @@
 """Files that training writes: safetensors and JSON, each replaced as a whole or not at all, never a pickle."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,27 +9,13 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sadgr.cache.publish import replace
 from sadgr.train.errors import TrainError
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Replace a file so that a reader, or a crash, meets the old content or the new, never a part."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp's own 0600 would hide results from the group
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write JSON that people can read; NaN is refused."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+    replace(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -54,7 +38,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors, and text metadata in the same file so that both are always of one moment."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomic(path, safetensors.torch.save(held, dict(metadata or {})))
+    replace(path, safetensors.torch.save(held, dict(metadata or {})))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -28,7 +28,8 @@ def log(line: str) -> None:
     click.echo(line, err=True)
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sadgr")
 def main() -> None:
     """Train SADGR on cached features: pretrain the alignment heads, fit the model, predict."""
 
@@ -136,6 +137,8 @@ def predict(
     as_json: bool,
 ) -> None:
     """Score every clip in CACHE with the model in RUN. Clips without any features are listed; exit code 3."""
+    if output and not output.parent.is_dir():
+        raise click.UsageError(f"{output.parent} is no folder; make it first, or name another file")
     if output and as_json:
         raise click.UsageError("--json prints to stdout and --output writes CSV: give one of them")
     from sadgr.train.jobs import run_predict

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from sadgr.train.checkpoint import write_atomic
+from sadgr.cache.publish import replace
 from sadgr.train.fit import FitResult, targets
 from sadgr.train.gather import FitData
 
@@ -34,4 +34,4 @@ def write_figure(path: Path, figure: Figure) -> None:
     """Write a PNG. A Figure made without pyplot draws with Agg, which needs no display."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
-    write_atomic(path, buffer.getvalue())
+    replace(path, buffer.getvalue())

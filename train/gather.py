@@ -71,7 +71,11 @@ def labelled_rows(labels: pd.DataFrame, name: str, log: Log) -> pd.DataFrame:
         columns = ", ".join(map(str, labels.columns))
         raise TrainError(f"data set {name} has no labels: its labels.csv needs a column {TARGET!r} (it has {columns})")
     if not pd.api.types.is_numeric_dtype(labels[TARGET]):
-        raise TrainError(f"data set {name}: column {TARGET!r} of its labels.csv must hold numbers only")
+        wrong = next(value for value in labels[TARGET] if not _is_number(value))
+        raise TrainError(
+            f"data set {name}: column {TARGET!r} must hold numbers only, and holds {wrong!r}; correct the source's table "
+            "and run sadgr-extract again"
+        )
     rows = labels[(split_of(labels) != "") & labels[TARGET].notna()].reindex(columns=["mode", TARGET])
     missing = [split for split in NEEDED_SPLITS if split not in set(rows["mode"])]
     if missing:
@@ -87,6 +91,14 @@ def labelled_rows(labels: pd.DataFrame, name: str, log: Log) -> pd.DataFrame:
     if rows[TARGET].nunique() == 1:
         log(f"every label is {rows[TARGET].iloc[0]}: correlation is undefined and there is nothing to tell apart")
     return rows
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value or "nan"))
+    except ValueError:
+        return False
+    return True
 
 
 def split_of(labels: pd.DataFrame) -> pd.Series:

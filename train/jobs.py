@@ -104,6 +104,9 @@ def run_predict(
     selection = data.select(*feature_sets)
     features = described(text=selection.text, audio=selection.audio, video=selection.video)
     require_same_encoders(config["features"], features, f"the model in {run}")
+    for modality, now in features.items():
+        if now["fingerprint"] != config["features"].get(modality, now)["fingerprint"]:
+            log(f"{modality} features are of the same encoder, but of other word times or sampling than in training")
     clips = list(snapshot(data, list(data.labels().index), selection, log).clips())
     scored = [clip for clip in clips if any(modalities_present(clip))]
     if not scored:

@@ -147,7 +147,9 @@ def batches(n_clips: int, batch_size: int, generator: torch.Generator) -> list[T
 def _require_finite(row: Mapping[str, float], epoch: int) -> None:
     bad = [name for name, value in row.items() if not math.isfinite(value)]
     if bad:
-        raise TrainError(f"epoch {epoch}: {', '.join(bad)} is not finite: training diverged, lower --learning-rate")
+        raise TrainError(
+            f"epoch {epoch}: {', '.join(bad)} is not finite: training diverged; lower --learning-rate, in a new folder"
+        )
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -50,6 +50,11 @@ def read_pairs(dataset: Dataset, selection: Selection, config: PretrainConfig, l
     labels = dataset.labels()
     splits = split_of(labels).reindex(ids, fill_value="").to_numpy()
     train, held_out = choose_rows(splits, config.valid_fraction, config.seed)
+    if not len(train):
+        raise TrainError(
+            f"{dataset.name} has no clip to learn from: of {len(ids)} with both means, {(splits == 'test').sum()} are in "
+            "split test, which is never learned from"
+        )
     log(f"{len(labels)} clips, {len(ids)} with both means: {len(train)} to learn from, {len(held_out)} held out")
     pairs = Pairs(torch.from_numpy(text), torch.from_numpy(audio))
     return pairs[torch.from_numpy(train)], pairs[torch.from_numpy(held_out)]

@@ -53,7 +53,10 @@ def pretrain(
     """
     for pairs, name in ((train, "train"), (held_out, "held-out")):
         if len(pairs) < 2:
-            raise TrainError(f"{len(pairs)} {name} clips have both text and audio means; contrast needs at least 2")
+            raise TrainError(
+                f"{len(pairs)} {name} clips have both text and audio means; contrast needs at least 2 to learn from and 2 "
+                "held out"
+            )
     plan = {"settings": asdict(config), **source}
     claim(folder / PLAN_FILE, plan)
     with torch.random.fork_rng(devices=[]):

@@ -5,7 +5,8 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sadgr.train.checkpoint import write_atomic, write_json
+from sadgr.cache.publish import replace
+from sadgr.train.checkpoint import write_json
 from sadgr.train.fit import FitResult
 from sadgr.train.gather import FitData
 from sadgr.train.loop import Row
@@ -56,7 +57,7 @@ def write_run(folder: Path, data: FitData, result: FitResult) -> None:
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, str | float]]) -> None:
     """Write rows that share their columns."""
-    write_atomic(path, csv_text(rows).encode())
+    replace(path, csv_text(rows).encode())
 
 
 def csv_text(rows: Sequence[Mapping[str, str | float]]) -> str:

@@ -19,6 +19,10 @@ def open_source(path: Path) -> Source:
     """
     if not path.exists():
         raise SourceError(f"source {path} does not exist")
+    if BesideSource.is_media(path) and not BesideSource.recognises(path):
+        raise SourceError(
+            f"{path} has no text beside it; put its transcript or subtitles into {path.stem}.txt, .lab, .srt or .vtt"
+        )
     for layout in _LAYOUTS:
         if layout.recognises(path):
             return layout(path)

@@ -58,6 +58,11 @@ class BesideSource:
         """Whether there is a media file with text beside it."""
         return any(one.text is not None for one in _recordings(path))
 
+    @staticmethod
+    def is_media(path: Path) -> bool:
+        """Whether this is a single media file, by its ending."""
+        return path.is_file() and path.suffix.lower() in _VIDEO | _AUDIO
+
     def clips(self) -> Iterator[Clip]:
         """Give a clip a transcript, or a cue, `<name>$_$<number>`; media without text have an empty transcript."""
         for one in _recordings(self.path):

@@ -44,14 +44,18 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         header = pd.read_csv(path, nrows=0).columns
         texts = {name: str for name in header if name in (*_NEEDED, "annotation", "mode", "speaker")}
-        table = pd.read_csv(path, dtype=texts, encoding="utf-8")
+        # A transcript may be "NA" and an id "null"; only a number may be missing.
+        missing = {name: ["", "NA", "N/A", "nan", "NaN", "null", "None"] for name in header if name not in texts}
+        table = pd.read_csv(path, dtype=texts, encoding="utf-8", keep_default_na=False, na_values=missing)
     except (OSError, ValueError) as error:
         raise SourceError(f"{path} cannot be read as CSV: {error}") from error
-    if missing := [name for name in _NEEDED if name not in table]:
-        raise SourceError(f"{path} has no column {missing[0]!r}; MMSA's layout needs {', '.join(_NEEDED)}")
+    if lacking := [name for name in _NEEDED if name not in table]:
+        raise SourceError(f"{path} has no column {lacking[0]!r}; MMSA's layout needs {', '.join(_NEEDED)}")
     table[list(texts)] = table[list(texts)].fillna("")
-    if nameless := (table[["video_id", "clip_id"]] == "").any(axis=1).sum():
-        raise SourceError(f"{path}: {nameless} rows lack a video_id or clip_id")
+    nameless = (table[["video_id", "clip_id"]] == "").any(axis=1)
+    if nameless.any():
+        line = int(nameless.argmax()) + 2
+        raise SourceError(f"{path}: {nameless.sum()} rows lack a video_id or clip_id, the first is in line {line}")
     # An id is data: it must not lead out of the folder.
     for name in ("video_id", "clip_id"):
         if outside := [value for value in table[name] if "/" in value or value in {".", ".."} or "\0" in value]:
