@@ -3,14 +3,13 @@
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from sadgr.cache.errors import CacheError, ShardGoneError
 from sadgr.cache.feature_set import FeatureSet
 from sadgr.cache.index import Index
-from sadgr.cache.publish import Method, publish, writable
+from sadgr.cache.publish import MERGED, Method, publish, size_of, writable
 from sadgr.cache.schema import ClipRecord
 from sadgr.cache.shard import check_content, encode_shard
 from sadgr.cache.shard_reader import ShardReader
@@ -50,15 +49,18 @@ def compact(one: FeatureSet, method: Method, progress: Callable[[str], None] = l
     index = one.entries().index
     if one.invalid:
         raise CacheError(f"{one.name} has damaged shards ({next(iter(one.invalid))}); run `sadgr-cache repair` first")
-    for group in _groups(index, before):
+    for group in _groups(one, index, before):
         try:
             records = [record for name in group for record in _live(one, index, name)]
         except ShardGoneError:  # another compaction was here first
             continue
-        merged = one.path / f"{group[-1].removesuffix('.h5')}~{secrets.token_hex(4)}.h5"
+        merged = one.path / f"{group[-1].removesuffix('.h5').split(MERGED)[0]}{MERGED}{secrets.token_hex(4)}.h5"
         if records:
             publish(merged, encode_shard(one.spec, records), method)
-            check_content(merged)
+            try:
+                check_content(merged)
+            except ShardGoneError:  # another compaction has merged it already, and takes the parts away
+                continue
             progress(f"{one.name}: {len(group)} shards -> {merged.name}, {len(records)} clips")
         with writable(one.path):
             for name in group:
@@ -69,18 +71,11 @@ def compact(one: FeatureSet, method: Method, progress: Callable[[str], None] = l
 
 def _sizes(one: FeatureSet) -> dict[str, int]:
     """Bytes of each shard; one that vanishes meanwhile counts nothing."""
-    return {path.name: size for path in one.shards() if (size := _size(path)) is not None}
+    return {path.name: size for path in one.shards() if (size := size_of(path)) is not None}
 
 
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return None
-
-
-def _groups(index: Index, sizes: dict[str, int]) -> Iterator[Sequence[str]]:
-    """Give runs of shards that are worth merging, in their order."""
+def _groups(one: FeatureSet, index: Index, sizes: dict[str, int]) -> Iterator[Sequence[str]]:
+    """Give runs of shards that are worth merging, in their order; a large one with superseded records is one itself."""
     live = np.bincount(index.shard, minlength=len(index.shards))
     group: list[str] = []
     group_bytes = group_clips = 0
@@ -91,11 +86,21 @@ def _groups(index: Index, sizes: dict[str, int]) -> Iterator[Sequence[str]]:
             if len(group) > 1:
                 yield group
             group, group_bytes, group_clips = [], 0, 0
+        if full and clips < _rows(one, name):
+            yield [name]
         if not full:
             group.append(name)
             group_bytes, group_clips = group_bytes + size, group_clips + clips
     if len(group) > 1:
         yield group
+
+
+def _rows(one: FeatureSet, name: str) -> int:
+    try:
+        with ShardReader(one.path / name, one.fingerprint, one.modality) as shard:
+            return len(shard.present)
+    except ShardGoneError:
+        return 0
 
 
 def _live(one: FeatureSet, index: Index, name: str) -> Iterator[ClipRecord]:

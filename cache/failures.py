@@ -55,7 +55,7 @@ def failures(cache: FeatureCache, dataset: str | None = None) -> list[ClipState]
 
 def _lines(log: Path) -> Iterator[dict[str, Any]]:
     """Give a log's lines; the last one of a run that was killed may be cut, and is left out."""
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in log.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             content = json.loads(line)
         except ValueError:

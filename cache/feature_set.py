@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sadgr.cache.errors import CacheError, NotWritableError, SelectionError, ShardGoneError, ShardInvalidError
 from sadgr.cache.index import INDEX_FILE, Entries, Index, Table, digests_of, keys_of
 from sadgr.cache.open_shards import OpenShards
-from sadgr.cache.publish import Method, make_folder, next_stem, publish, replace, shard_names, writable
+from sadgr.cache.publish import MERGED, Method, make_folder, move, next_stem, publish, replace, shard_names, writable
 from sadgr.cache.schema import Array, ClipRecord, FeatureSetSpec, stored_arrays
 from sadgr.cache.shard import encode_shard
 from sadgr.cache.shard_reader import ShardReader
@@ -89,9 +89,9 @@ class FeatureSet:
     def _read_new(self, names: Sequence[str], tables: dict[str, Table]) -> bool:
         """Read the tables of shards that no index knows yet; tells whether all of them were still there."""
         if self._entries is None:
-            self._entries = Entries(Index.load(self.path), self._ids_of)
+            self._entries = Entries(Index.load(self.path), self._ids_of, self.entries)
         if not set(self._entries.index.shards) <= set(names):  # some were compacted away
-            self._entries = Entries(Index.empty(), self._ids_of)
+            self._entries = Entries(Index.empty(), self._ids_of, self.entries)
             self._readers.close()
         self.invalid = {name: reason for name, reason in self.invalid.items() if name in set(names)}
         known = {*self._entries.index.shards, *tables}
@@ -109,7 +109,7 @@ class FeatureSet:
     def _take_in(self, names: Sequence[str], tables: Mapping[str, Table]) -> Entries:
         index = self._entries.index if self._entries is not None else Index.empty()
         fresh = [name for name in names if name in tables and name not in set(index.shards)]
-        self._entries = Entries(index.with_shards(fresh, [tables[name] for name in fresh]), self._ids_of)
+        self._entries = Entries(index.with_shards(fresh, [tables[name] for name in fresh]), self._ids_of, self.entries)
         if len(fresh) >= INDEXED_FROM_SHARDS:
             with suppress(NotWritableError):  # a colleague who may only read reads the shards themselves
                 self._entries.index.save(self.path)
@@ -257,7 +257,11 @@ class FeatureWriter:
             return
         content = encode_shard(self.feature_set.spec, list(self._records.values()))
         folder = self.feature_set.path
-        publish(folder / f"{next_stem(shard_names(folder))}.h5", content, self._method)
+        path = folder / f"{next_stem(shard_names(folder))}.h5"
+        publish(path, content, self._method)
+        # A compaction between naming and publishing may have filed older records after this shard: then move it on.
+        while any(MERGED in name and name > path.name for name in shard_names(folder)):
+            path = move(path, folder / f"{next_stem(shard_names(folder))}.h5", self._method)
         self.bytes_written += len(content)
         self._records.clear()
 

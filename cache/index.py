@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from sadgr.cache.errors import CacheError
+from sadgr.cache.errors import CacheError, ShardGoneError
 from sadgr.cache.ids import normalise_id
 from sadgr.cache.publish import replace as replace_file
 
@@ -174,11 +174,15 @@ class Entries(Mapping[str, Entry]):
     Args:
         index: where records stand.
         ids_of: shard's name -> ids of its rows.
+        look_anew: gives the entries as they are now.
     """
 
-    def __init__(self, index: Index, ids_of: Callable[[str], Sequence[str]]) -> None:
+    def __init__(
+        self, index: Index, ids_of: Callable[[str], Sequence[str]], look_anew: Callable[[], "Entries"]
+    ) -> None:
         self.index = index
         self._ids_of = ids_of
+        self._look_anew = look_anew
 
     def __len__(self) -> int:
         """Clips."""
@@ -195,19 +199,29 @@ class Entries(Mapping[str, Entry]):
         return self.index.entry(place)
 
     def __iter__(self) -> Iterator[str]:
-        """Give the ids, shard by shard."""
+        """Give the ids, shard by shard; what a compaction takes away meanwhile is found in what replaced it."""
         order = np.lexsort((self.index.row, self.index.shard))
         shard_of, rows = self.index.shard[order], self.index.row[order].tolist()
         starts = np.flatnonzero(np.diff(shard_of, prepend=-1)).tolist()
-        if not starts:
-            return
-        for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
-            ids = self._ids_of(self.index.shards[shard_of[start]])
-            if rows[stop - 1] >= len(ids):
-                raise CacheError(
-                    f"{INDEX_FILE} says more of {self.index.shards[shard_of[start]]} than it holds; delete it"
+        for start, stop in zip(starts, [*starts[1:], len(rows)][: len(starts)], strict=True):
+            name = self.index.shards[shard_of[start]]
+            try:
+                ids = self._ids_of(name)
+            except ShardGoneError:
+                given = np.sort(order[:start])
+                yield from self._others(
+                    replace(self.index, **{one: getattr(self.index, one)[given] for one in _COLUMNS})
                 )
+                return
+            if rows[stop - 1] >= len(ids):
+                raise CacheError(f"{INDEX_FILE} says more of {name} than it holds; delete it")
             yield from (ids[row] for row in rows[start:stop])
+
+    def _others(self, given: Index) -> Iterator[str]:
+        """Give the ids of the folder as it is now, without those that were given already."""
+        for clip_id in self._look_anew():
+            if given.find(keys_of([clip_id]))[0] < 0:
+                yield clip_id
 
     def present_count(self) -> int:
         """Clips that have the modality."""

@@ -6,12 +6,13 @@ from fnmatch import fnmatchcase
 
 import pandas as pd
 
+from sadgr.cache.errors import ShardInvalidError
 from sadgr.cache.feature_set import FeatureSet, create_feature_set
 from sadgr.cache.labels import write_labels
 from sadgr.cache.publish import Method, make_folder, publish, writable
 from sadgr.cache.runlog import RUNS
-from sadgr.cache.shard import check_content
 from sadgr.cache.store import Dataset, FeatureCache
+from sadgr.cache.upkeep import fault_of
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,18 @@ def _merge_labels(here: Dataset, data: Dataset) -> list[str]:
     ours = here.labels()
     shared = ours.index.intersection(theirs.index)
     columns = ours.columns.intersection(theirs.columns)
-    left, right = (table.loc[shared, columns].astype(str) for table in (ours, theirs))
-    differing = (left != right).any(axis=1) if len(columns) else pd.Series(False, index=shared)
+    differing = pd.Series(False, index=shared)
+    for column in columns:
+        differing |= _differ(ours.loc[shared, column], theirs.loc[shared, column])
     write_labels(here.path, theirs.loc[theirs.index.difference(ours.index, sort=False)])
     return list(shared[differing])
+
+
+def _differ(left: pd.Series, right: pd.Series) -> pd.Series:
+    """Compare a column; 1 and 1.0 are the same number, and so are two missing ones."""
+    if pd.api.types.is_numeric_dtype(left) and pd.api.types.is_numeric_dtype(right):
+        return (left != right) & ~(left.isna() & right.isna())
+    return left.astype(str) != right.astype(str)
 
 
 def _merge_shards(here: FeatureSet, one: FeatureSet, method: Method) -> tuple[int, int]:
@@ -86,7 +95,8 @@ def _merge_shards(here: FeatureSet, one: FeatureSet, method: Method) -> tuple[in
     count = size = 0
     for path in one.shards():
         if path.name not in known:
-            check_content(path)
+            if fault := fault_of(one, path):
+                raise ShardInvalidError(f"{path} is not taken: {fault}; repair the other cache first")
             content = path.read_bytes()
             publish(here.path / path.name, content, method)
             count, size = count + 1, size + len(content)

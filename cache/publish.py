@@ -17,6 +17,8 @@ TEMPORARY_PREFIX = ".tmp-"
 FILE_BITS = 0o666
 """Whoever may read or write the folder may read or write its files; a writer's umask is no lab's policy."""
 SHARED_FOLDER_BITS = stat.S_ISGID | 0o070
+MERGED = "~"
+"""Mark in the name of a shard that a compaction made."""
 TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 
 
@@ -47,6 +49,14 @@ def shard_names(folder: Path) -> list[str]:
     with suppress(FileNotFoundError), os.scandir(folder) as files:
         return sorted(file.name for file in files if file.name.endswith(".h5") and not file.name.startswith("."))
     return []
+
+
+def size_of(path: Path) -> int | None:
+    """Return a file's bytes; None when it vanished, as a shard does that is compacted meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def make_folder(path: Path) -> None:
@@ -115,6 +125,17 @@ def publish(target: Path, content: bytes, method: Method) -> None:
             temporary.unlink(missing_ok=True)
             raise
         _sync_directory(target.parent)
+
+
+def move(path: Path, target: Path, method: Method) -> Path:
+    """Give a published file another name, under which it is found before the old one goes; returns the new path."""
+    with writable(target.parent):
+        if method == "link":
+            os.link(path, target)
+            path.unlink(missing_ok=True)
+        else:
+            path.rename(target)
+    return target
 
 
 def replace(target: Path, content: bytes) -> None:

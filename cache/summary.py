@@ -8,6 +8,7 @@ import numpy as np
 from sadgr.cache.errors import SelectionError
 from sadgr.cache.feature_set import FeatureSet
 from sadgr.cache.labels import SPLITS
+from sadgr.cache.publish import size_of
 from sadgr.cache.schema import Array
 from sadgr.cache.store import Dataset
 
@@ -24,7 +25,7 @@ def describe_feature_set(one: FeatureSet) -> dict[str, Any]:
         "absent": len(entries) - entries.present_count(),
         "shards": len(one.shards()),
         "invalid_shards": dict(one.invalid),
-        "bytes": sum(path.stat().st_size for path in one.shards()),
+        "bytes": sum(size_of(path) or 0 for path in one.shards()),
         "about": dict(one.spec.about),
         "settings": dict(one.spec.settings),
     }

@@ -1,5 +1,6 @@
 """Finding and removing what should not be there: damaged shards, leftovers of writers that died."""
 
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -88,7 +89,8 @@ def repair(cache: FeatureCache, say: Callable[[str], None] = lambda _: None) -> 
         folder = path.parent / QUARANTINE
         with writable(folder):
             make_folder(folder)
-            path.rename(folder / path.name)
+            target = folder / path.name
+            path.rename(target if not target.exists() else target.with_suffix(f".{secrets.token_hex(4)}.h5"))
         say(f"{checked.shard}: {checked.fault}; moved to {folder.relative_to(cache.path)}")
     return damaged
 
