@@ -16,7 +16,7 @@ from sadgr.cache.index import INDEX_FILE, Entries, Index, Table, digests_of, key
 from sadgr.cache.open_shards import OpenShards
 from sadgr.cache.publish import MERGED, Method, make_folder, move, next_stem, publish, replace, shard_names, writable
 from sadgr.cache.schema import Array, ClipRecord, FeatureSetSpec, stored_arrays
-from sadgr.cache.shard import encode_shard
+from sadgr.cache.shard import check_content, encode_shard
 from sadgr.cache.shard_reader import ShardReader
 
 SPEC_FILE = "featureset.json"
@@ -47,6 +47,7 @@ class FeatureSet:
         self.invalid: dict[str, str] = {}
         """Shards that could not be used, with the reason; filled by `entries`."""
         self._entries: Entries | None = None
+        self._verified: dict[str, tuple[int, int, int]] = {}
         self._readers = OpenShards(self._reader)
 
     @property
@@ -206,7 +207,20 @@ class FeatureSet:
         return [ids[one] for one in order.tolist()], vectors
 
     def _reader(self, name: str) -> ShardReader:
-        return ShardReader(self.path / name, self.fingerprint, self.modality)
+        """Open a shard; the first time in this process, or when its file is another, it is held against its SHA-256.
+
+        Fletcher32 guards arrays alone: a flipped bit in HDF5's own structures, or a block that reads as zeros, would pass.
+        """
+        path = self.path / name
+        try:
+            status = path.stat()
+        except FileNotFoundError as error:
+            raise ShardGoneError(f"{path} is gone") from error
+        seen = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if self._verified.get(name) != seen:
+            check_content(path)
+            self._verified[name] = seen
+        return ShardReader(path, self.fingerprint, self.modality)
 
     def _ids_of(self, name: str) -> list[str]:
         return self._readers[name].ids
@@ -217,7 +231,7 @@ class FeatureSet:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Open anew."""
-        self.__dict__.update(state, _entries=None, _readers=OpenShards(self._reader))
+        self.__dict__.update(state, _entries=None, _verified={}, _readers=OpenShards(self._reader))
 
 
 class FeatureWriter:

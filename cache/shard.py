@@ -104,9 +104,14 @@ def check_content(path: Path) -> None:
         ShardInvalidError: a byte differs.
     """
     header = read_header(path)
-    with path.open("rb") as file:
-        file.seek(HEADER_BYTES)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            file.seek(HEADER_BYTES)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise ShardGoneError(f"{path} is gone") from error
+    except OSError as error:
+        raise ShardInvalidError(f"{path} cannot be read: {error.strerror}") from error
     if digest != header.sha256:
         raise ShardInvalidError(f"{path} was altered after it was written: its SHA-256 differs")
 
