@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sadgr.cache.errors import CacheError, NotWritableError, SelectionError, ShardGoneError, ShardInvalidError
 from sadgr.cache.index import INDEX_FILE, Entries, Index, Table, digests_of, keys_of
 from sadgr.cache.open_shards import OpenShards
-from sadgr.cache.publish import MERGED, Method, make_folder, move, next_stem, publish, replace, shard_names, writable
+from sadgr.cache.publish import Method, is_merged, make_folder, move, next_stem, publish, replace, shard_names, writable
 from sadgr.cache.schema import Array, ClipRecord, FeatureSetSpec, stored_arrays
 from sadgr.cache.shard import check_content, encode_shard
 from sadgr.cache.shard_reader import ShardReader
@@ -274,7 +274,7 @@ class FeatureWriter:
         path = folder / f"{next_stem(shard_names(folder))}.h5"
         publish(path, content, self._method)
         # A compaction between naming and publishing may have filed older records after this shard: then move it on.
-        while any(MERGED in name and name > path.name for name in shard_names(folder)):
+        while any(is_merged(name) and name > path.name for name in shard_names(folder)):
             path = move(path, folder / f"{next_stem(shard_names(folder))}.h5", self._method)
         self.bytes_written += len(content)
         self._records.clear()

@@ -1,10 +1,11 @@
 """Files appear whole or not at all: written beside their target, synced, then linked or renamed into place."""
 
 import os
+import re
 import secrets
 import socket
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ SHARED_FOLDER_BITS = stat.S_ISGID | 0o070
 MERGED = "~"
 """Mark in the name of a shard that a compaction made."""
 TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
+_OUR_TIME = re.compile(r"\d{8}T\d{6}\.\d{6}Z(?:z\d{6})?(?=-)")
 
 
 def unique_stem() -> str:
@@ -28,20 +30,27 @@ def unique_stem() -> str:
     return f"{datetime.now(UTC):{TIME_FORMAT}}-{host}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def next_stem(names: Sequence[str]) -> str:
-    """Return a `unique_stem` that sorts after all these shards, whatever this host's clock says.
+def next_stem(names: Iterable[str]) -> str:
+    """Return a `unique_stem` that sorts after all of these names that we made, whatever this host's clock says.
 
     A clock that was set back would otherwise file new work before old, and the old would count.
     """
     stem = unique_stem()
-    latest = max((name.split("-")[0] for name in names), default="")
+    latest = max((match[0] for name in names if (match := _OUR_TIME.match(name))), default="")
     if stem.split("-")[0] > latest:
         return stem
+    time, _, count = latest.partition("z")
     try:
-        after = datetime.strptime(latest, TIME_FORMAT).replace(tzinfo=UTC) + timedelta(microseconds=1)
-    except ValueError:  # no shard of ours: a stranger's file sorts where it will
-        return stem
-    return f"{after:{TIME_FORMAT}}-{stem.split('-', 1)[1]}"
+        after = datetime.strptime(time, TIME_FORMAT).replace(tzinfo=UTC) + timedelta(microseconds=1)
+        following = f"{after:{TIME_FORMAT}}"
+    except (ValueError, OverflowError):  # no such day, or nothing comes after the year 9999: count instead
+        following = f"{time}z{int(count or 0) + 1:06}"
+    return f"{following}-{stem.split('-', 1)[1]}"
+
+
+def is_merged(name: str) -> bool:
+    """Whether a compaction made the shard of this name."""
+    return bool(_OUR_TIME.match(name)) and MERGED in name
 
 
 def shard_names(folder: Path) -> list[str]:

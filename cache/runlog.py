@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from sadgr.cache.publish import make_folder, unique_stem, writable
+from sadgr.cache.publish import make_folder, next_stem, writable
 
 State = Literal["done", "failed", "absent", "flagged"]
 RUNS = "runs"
@@ -24,7 +24,7 @@ class RunLog:
         folder = cache / RUNS
         with writable(folder):
             make_folder(folder)
-            self.path = folder / f"{unique_stem()}.jsonl"
+            self.path = folder / f"{next_stem(log.name for log in folder.glob('*.jsonl'))}.jsonl"
             self._file = self.path.open("x", encoding="utf-8")
         self._line({"run": settings})
 

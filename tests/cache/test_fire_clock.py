@@ -1,6 +1,8 @@
 """Clocks that jump, run ahead or differ between hosts: what is written later counts, and names still sort."""
 
 import itertools
+import signal
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -32,6 +34,22 @@ def clock(monkeypatch):
         monkeypatch.setattr(publishing.socket, "gethostname", lambda: host)
 
     return set_to
+
+
+@contextmanager
+def ending(seconds: int = 20):
+    """Fail instead of hanging for ever."""
+
+    def give_up(*_):
+        raise AssertionError(f"still at it after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def read(text_set, clip="a"):
@@ -138,7 +156,8 @@ def test_a_strangers_file_does_not_let_the_old_count(text_set, planted, clock, s
     put(text_set, planted, 1)
     (text_set.path / stranger).write_bytes(b"mine")
     clock(NOON)
-    put(text_set, planted, 2)
+    with ending():
+        put(text_set, planted, 2)
     check_latest(text_set, planted, 2)
 
 
