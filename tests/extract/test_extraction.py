@@ -175,6 +175,7 @@ def test_every_kind_of_bad_clip_is_reported_and_the_others_are_done(tmp_path, so
         ("mute", "audio"): "absent",
         ("blind", "video"): "absent",
         ("silent transcript", "text"): "absent",
+        ("silent transcript", "words"): "flagged",
         **{
             (clip, stage): "failed"
             for clip in ("empty", "text", "cut", "gone")
