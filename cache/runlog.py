@@ -54,5 +54,9 @@ class RunLog:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; what a full disk refused was said when it was written."""
+        try:
+            self._file.close()
+        except OSError:
+            if error is None:
+                raise

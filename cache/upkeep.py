@@ -1,5 +1,6 @@
 """Finding and removing what should not be there: damaged shards, leftovers of writers that died."""
 
+import os
 import secrets
 import shutil
 import time
@@ -83,9 +84,13 @@ def repair(cache: FeatureCache, say: Callable[[str], None] = lambda _: None) -> 
     Raises:
         NotWritableError: a folder cannot be written.
     """
-    damaged = [checked for checked in verify(cache) if checked.fault]
-    for checked in damaged:
+    damaged = []
+    for checked in [checked for checked in verify(cache) if checked.fault]:
         path = cache.path / checked.shard
+        if not os.access(path, os.R_OK):
+            say(f"{checked.shard}: may not be read by you (permission denied), and stays where it is; ask its owner")
+            continue
+        damaged.append(checked)
         folder = path.parent / QUARANTINE
         with writable(folder):
             make_folder(folder)

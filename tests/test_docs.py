@@ -16,7 +16,7 @@ def blocks(name: str, language: str) -> list[str]:
 
 
 def test_the_aligner_of_ones_own_works() -> None:
-    (code,) = blocks("docs/alignment.md", "python")
+    code, *_ = blocks("docs/alignment.md", "python")
     space: dict = {}
     exec(code, space)  # noqa: S102
     aligner: Aligner = space["MyAligner"]()

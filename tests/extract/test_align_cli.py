@@ -89,7 +89,7 @@ def test_files_of_every_form_and_a_picture(planted, talk, tmp_path):
     assert "<svg" in (tmp_path / "words.svg").read_text()
     assert call(talk, "-o", tmp_path).exit_code == 0 and (tmp_path / "one.json").is_file()
     wrong = call(talk, "--plot", tmp_path / "words.doc")
-    assert wrong.exit_code == 2 and ".png, .svg or .pdf" in wrong.stderr
+    assert wrong.exit_code == 2 and ".png, .svg, .pdf" in wrong.stderr
 
 
 def test_several_clips_go_to_lines_or_to_a_folder(planted, talk, tmp_path, make_clip):
