@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sadgr.cache.errors import CacheError, NotWritableError, SelectionError, ShardGoneError, ShardInvalidError
 from sadgr.cache.index import INDEX_FILE, Entries, Index, Table, digests_of, keys_of
 from sadgr.cache.open_shards import OpenShards
-from sadgr.cache.publish import Method, is_merged, make_folder, move, next_stem, publish, replace, shard_names, writable
+from sadgr.cache.publish import Method, is_merged, make_folder, next_stem, publish, replace, shard_names, writable
 from sadgr.cache.schema import Array, ClipRecord, FeatureSetSpec, stored_arrays
 from sadgr.cache.shard import check_content, encode_shard
 from sadgr.cache.shard_reader import ShardReader
@@ -271,13 +271,19 @@ class FeatureWriter:
             return
         content = encode_shard(self.feature_set.spec, list(self._records.values()))
         folder = self.feature_set.path
-        path = folder / f"{next_stem(shard_names(folder))}.h5"
-        publish(path, content, self._method)
-        # A compaction between naming and publishing may have filed older records after this shard: then move it on.
+        path = self._publish_last(folder, content)
+        # A compaction between naming and publishing may have filed older records after this shard: then file it again.
         while any(is_merged(name) and name > path.name for name in shard_names(folder)):
-            path = move(path, folder / f"{next_stem(shard_names(folder))}.h5", self._method)
+            again = self._publish_last(folder, content)
+            path.unlink(missing_ok=True)  # or it was merged already
+            path = again
         self.bytes_written += len(content)
         self._records.clear()
+
+    def _publish_last(self, folder: Path, content: bytes) -> Path:
+        path = folder / f"{next_stem(shard_names(folder))}.h5"
+        publish(path, content, self._method)
+        return path
 
     def __enter__(self) -> Self:
         """Return the writer."""

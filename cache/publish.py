@@ -136,17 +136,6 @@ def publish(target: Path, content: bytes, method: Method) -> None:
         _sync_directory(target.parent)
 
 
-def move(path: Path, target: Path, method: Method) -> Path:
-    """Give a published file another name, under which it is found before the old one goes; returns the new path."""
-    with writable(target.parent):
-        if method == "link":
-            os.link(path, target)
-            path.unlink(missing_ok=True)
-        else:
-            path.rename(target)
-    return target
-
-
 def replace(target: Path, content: bytes) -> None:
     """Put this content in the place of `target` at once, for the few small files that people edit."""
     with writable(target.parent):

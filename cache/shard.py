@@ -22,6 +22,8 @@ from sadgr.cache.schema import ARRAYS, FORMAT_VERSION, Array, ClipRecord, Featur
 
 HEADER_BYTES = 512
 CHUNK_BYTES = 1 << 20
+HDF5 = ("v110", "v110")
+"""HDF5 1.10's own structures: a fifth of the size of the older ones for small clips, and with checksums of their own."""
 _HEADER = re.compile(
     rb"SADGR shard (?P<version>\d+)\nfeatureset (?P<featureset>[0-9a-f]{64})\nbytes (?P<bytes>\d+)\n"
     rb"sha256 (?P<sha256>[0-9a-f]{64})\n\0*"
@@ -52,7 +54,7 @@ def encode_shard(spec: FeatureSetSpec, records: Sequence[ClipRecord]) -> bytes:
         raise ValueError(f"a shard takes at least one clip and each clip once, got {len(ids)} ids")
     stored = [stored_arrays(spec.modality, record) for record in records]
     # In memory first: a full disk then meets a plain write, not HDF5 in the middle of its own bookkeeping.
-    with h5py.File("shard", "w", driver="core", backing_store=False, userblock_size=HEADER_BYTES) as file:
+    with h5py.File("shard", "w", driver="core", backing_store=False, userblock_size=HEADER_BYTES, libver=HDF5) as file:
         _table(file, "ids", _fixed_text(ids))
         _table(file, "sources", _fixed_text([record.source for record in records]))
         _table(file, "present", np.array([record.present for record in records], dtype=np.uint8))

@@ -45,6 +45,8 @@ class ShardReader:
         except FileNotFoundError as error:
             raise ShardGoneError(f"{path} is gone") from error
         except OSError as error:
+            if not path.exists():  # HDF5 says less than Python does
+                raise ShardGoneError(f"{path} is gone") from error
             raise ShardInvalidError(f"{path} cannot be opened as HDF5: {error}") from error
 
     def __enter__(self) -> Self:

@@ -79,6 +79,7 @@ def test_every_flipped_bit_is_found(tmp_path, planted):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
         with pytest.raises(ShardInvalidError):
             check_content(path)
+            ShardReader(path, spec.fingerprint, "text")  # another feature set's name in the header
 
 
 def test_every_truncation_is_found_without_reading_the_file(tmp_path, planted):

@@ -17,6 +17,7 @@ from sadgr.cache import (
     FeatureCache,
     FeatureSet,
     FeatureSetSpec,
+    FeatureWriter,
     RunLog,
     SelectionError,
     ShardInvalidError,
@@ -146,6 +147,23 @@ def test_a_record_named_before_a_compaction_and_published_after_it_wins(written,
     planted.write(written, planted.record("a", seed=9, version="3"))
     assert FeatureSet(written.path).missing({"a": source_digest(transcript="3")}) == []
     np.testing.assert_array_equal(FeatureSet(written.path).read("a")["words"], planted.arrays("text", seed=9)["words"])
+
+
+@pytest.mark.parametrize("method", ["link", "rename"])
+def test_a_shard_that_is_compacted_as_soon_as_it_is_published_is_no_error(written, planted, monkeypatch, method):
+    """A merged shard then sorts after it, but it need not, and cannot, be given another name: it is gone."""
+
+    def overtaken(*arguments):
+        monkeypatch.setattr(feature_sets, "publish", publish)
+        publish(*arguments)
+        planted.write(FeatureSet(written.path), planted.record("other"))
+        compact(FeatureSet(written.path), "link")
+
+    monkeypatch.setattr(feature_sets, "publish", overtaken)
+    with FeatureWriter(written, method) as writer:
+        writer.add(planted.record("a", seed=9, version="3"))
+    assert FeatureSet(written.path).missing({"a": source_digest(transcript="3")}) == []
+    assert sorted(FeatureSet(written.path).entries()) == ["a", "absent", "b", "c", "other"]
 
 
 def test_two_compactions_at_once_lose_nothing_and_neither_fails(written, monkeypatch):
