@@ -83,6 +83,7 @@ def measure(size: int, folder: Path) -> dict[str, float]:
     found |= missing(flat, size)
     found["compact_seconds"] = seconds_of(lambda: compact(FeatureSet(flat.path), method))
     found |= {f"compacted_{name}": value for name, value in reading(flat).items()}
+    print(json.dumps(found), file=sys.stderr, flush=True)  # the rest takes minutes at a million
     found["word_clips_written_a_second"] = size / seconds_of(lambda: write(worded, size, words, method))
     return {**found, **by_id(worded, size)}
 
