@@ -33,7 +33,7 @@ def test_the_wheel_installs_one_package_and_its_commands(tmp_path: Path) -> None
     # Its dependencies are this environment's; only the package itself is the wheel's.
     here = Path(run(sys.executable, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])").strip())
     (site / "beside.pth").write_text(f"{here}\n")
-    for name in ("sadgr-extract", "sadgr-cache", "sadgr-train"):
+    for name in ("sadgr-extract", "sadgr-align", "sadgr-cache", "sadgr-train"):
         assert "Usage:" in run(tmp_path / "venv/bin" / name, "--help", cwd=tmp_path)
 
 
