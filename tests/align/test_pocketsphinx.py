@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from praatio import textgrid
 
-from sadgr.align import AlignerUnavailable, AlignmentFailed, Flag, Utterance, evenly_spaced, split_words
+from sadgr.align import AlignerUnavailable, AlignmentFailed, Flag, Utterance, evenly_spaced, pauses, split_words
 from sadgr.align.pocketsphinx import PocketSphinxAligner
 
 RATE_HZ = 16000
@@ -168,6 +168,16 @@ def test_a_pause_before_a_word_is_not_the_words(aligner, spontaneous):
     waveform, truth = spontaneous
     words = aligner.align(Utterance("spontaneous", tuple(label for label, _ in truth), waveform))
     assert np.abs(starts(words) - [start for _, start in truth]).max() <= 0.1
+
+
+def test_the_limits_of_a_pause_stand_in_the_middle_of_a_wide_range(aligner, spontaneous, monkeypatch):
+    waveform, truth = spontaneous
+    utterance = Utterance("spontaneous", tuple(label for label, _ in truth), waveform)
+    expected = aligner.align(utterance)
+    for quiet_db, shortest_seconds in ((-4.0, 0.1), (-15.0, 0.1), (-10.0, 0.08)):
+        monkeypatch.setattr(pauses, "QUIET_DB", quiet_db)
+        monkeypatch.setattr(pauses, "SHORTEST_PAUSE_SECONDS", shortest_seconds)
+        assert aligner.align(utterance) == expected, (quiet_db, shortest_seconds)
 
 
 class Losing:
