@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         SelectionError,
         ShardInvalidError,
     )
-    from sadgr.cache.feature_set import FeatureSet, FeatureWriter, create_feature_set
+    from sadgr.cache.feature_set import FeatureSet, create_feature_set
     from sadgr.cache.identity import canonical_json, file_sha256, fingerprint, source_digest
     from sadgr.cache.ids import escape, normalise_id, unescape
     from sadgr.cache.labels import labels_hash, read_labels, write_labels
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sadgr.cache.runlog import RunLog
     from sadgr.cache.schema import ClipRecord, FeatureSetSpec
     from sadgr.cache.store import ClipFeatures, Dataset, FeatureCache, Selection, WordTimes
+    from sadgr.cache.writer import FeatureWriter
 
 __all__ = [
     "CacheError",
@@ -69,7 +70,7 @@ _HOMES = {
         "SelectionError",
         "ShardInvalidError",
     ),
-    "feature_set": ("FeatureSet", "FeatureWriter", "create_feature_set"),
+    "feature_set": ("FeatureSet", "create_feature_set"),
     "identity": ("canonical_json", "file_sha256", "fingerprint", "source_digest"),
     "ids": ("escape", "normalise_id", "unescape"),
     "labels": ("labels_hash", "read_labels", "write_labels"),
@@ -77,6 +78,7 @@ _HOMES = {
     "runlog": ("RunLog",),
     "schema": ("ClipRecord", "FeatureSetSpec"),
     "store": ("ClipFeatures", "Dataset", "FeatureCache", "Selection", "WordTimes"),
+    "writer": ("FeatureWriter",),
 }
 
 

@@ -1,29 +1,26 @@
-"""Reading and writing one feature set: a folder of shards."""
+"""One feature set: a folder of shards, and reading it."""
 
 import json
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sadgr.cache import flat_file
 from sadgr.cache.errors import CacheError, NotWritableError, SelectionError, ShardGoneError, ShardInvalidError
 from sadgr.cache.index import INDEX_FILE, Entries, Index, Table, digests_of, keys_of
 from sadgr.cache.open_shards import OpenShards
-from sadgr.cache.publish import Method, is_merged, make_folder, next_stem, publish, replace, shard_names, writable
-from sadgr.cache.schema import Array, ClipRecord, FeatureSetSpec, stored_arrays
-from sadgr.cache.shard import check_content, encode_shard
+from sadgr.cache.publish import make_folder, replace, shard_names, writable
+from sadgr.cache.schema import Array, FeatureSetSpec
+from sadgr.cache.shard import check_content
 from sadgr.cache.shard_reader import ShardReader
 
 SPEC_FILE = "featureset.json"
-SHARD_CLIPS = 256
-SHARD_SECONDS = 60.0
-INDEXED_FROM_SHARDS = 32
-"""New shards met at one look from which on the index is written: fewer are read faster than it is."""
+INDEXED_FROM_SHARDS, INDEXED_FROM_CLIPS = 32, 8192
+"""New shards, or clips in them, met at one look from which on the index is written: fewer are read faster than it is."""
 LOOKS = 50
 """Times that a reader looks anew when a shard is taken away under its hands."""
 SETTLED_LOOKS = 3
@@ -111,7 +108,8 @@ class FeatureSet:
         index = self._entries.index if self._entries is not None else Index.empty()
         fresh = [name for name in names if name in tables and name not in set(index.shards)]
         self._entries = Entries(index.with_shards(fresh, [tables[name] for name in fresh]), self._ids_of, self.entries)
-        if len(fresh) >= INDEXED_FROM_SHARDS:
+        clips = sum(len(tables[name].row) for name in fresh)
+        if len(fresh) >= INDEXED_FROM_SHARDS or clips >= INDEXED_FROM_CLIPS:
             with suppress(NotWritableError):  # a colleague who may only read reads the shards themselves
                 self._entries.index.save(self.path)
         return self._entries
@@ -170,18 +168,25 @@ class FeatureSet:
 
         Args:
             name: `mean` or `mean_words`.
-            dtype: of the result; float16 is what is stored.
+            dtype: of the result; float16 is what is stored, and costs no copy: the array is then read-only where it is
+                mapped from the file beside the shards that keeps the vectors of a large feature set.
 
         Returns:
             Ids (n,) in sorted order, and vectors (n, D).
         """
         for _ in range(LOOKS):
             with suppress(ShardGoneError):
-                return self._vectors(name, np.dtype(dtype))
+                index = self.entries().index
+                flat = flat_file.load(self.path, name, index.shards)
+                if flat is None:
+                    flat = self._vectors(name, index)
+                    if len(flat[0]) >= INDEXED_FROM_CLIPS:
+                        with suppress(NotWritableError):
+                            flat_file.save(self.path, name, index.shards, *flat)
+                return flat[0], flat[1].astype(dtype, copy=False)
         raise CacheError(_TOO_FAST.format(self.path))
 
-    def _vectors(self, name: str, dtype: np.dtype[Any]) -> tuple[list[str], Array]:
-        index = self.entries().index
+    def _vectors(self, name: str, index: Index) -> tuple[list[str], Array]:
         ids: list[str] = []
         parts: list[Array] = []
         for number, shard_name in enumerate(index.shards):
@@ -199,7 +204,7 @@ class FeatureSet:
         order = np.argsort(np.array(ids), kind="stable")
         place = np.empty(len(order), np.intp)
         place[order] = np.arange(len(order))
-        vectors = np.empty((len(ids), parts[0].shape[1]), dtype)
+        vectors = np.empty((len(ids), parts[0].shape[1]), parts[0].dtype)
         start = 0
         for part in parts:  # straight to its rows: no second copy of everything
             vectors[place[start : start + len(part)]] = part
@@ -232,66 +237,6 @@ class FeatureSet:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Open anew."""
         self.__dict__.update(state, _entries=None, _verified={}, _readers=OpenShards(self._reader))
-
-
-class FeatureWriter:
-    """Gathers clips and publishes them as shards of up to 256 clips or 60 seconds of work.
-
-    Use it as a context manager; what was added is published on leaving, also when an error or a signal ends the block.
-
-    Args:
-        feature_set: where to.
-        method: as `publishing_method` found for this file system.
-    """
-
-    def __init__(self, feature_set: FeatureSet, method: Method, clock: Callable[[], float] = time.monotonic) -> None:
-        self.feature_set = feature_set
-        self.bytes_written = 0
-        self._method = method
-        self._clock = clock
-        self._records: dict[str, ClipRecord] = {}
-        self._since = clock()
-
-    def add(self, record: ClipRecord) -> None:
-        """Take a clip; it is on disk after the next publication.
-
-        Raises:
-            RefusedValueError: an array must not be stored; nothing of this clip is.
-        """
-        stored_arrays(self.feature_set.modality, record)
-        if not self._records:
-            self._since = self._clock()
-        self._records[record.clip_id] = record
-        if len(self._records) >= SHARD_CLIPS or self._clock() - self._since >= SHARD_SECONDS:
-            self.publish()
-
-    def publish(self) -> None:
-        """Publish the shard in hand, if there is any."""
-        if not self._records:
-            return
-        content = encode_shard(self.feature_set.spec, list(self._records.values()))
-        folder = self.feature_set.path
-        path = self._publish_last(folder, content)
-        # A compaction between naming and publishing may have filed older records after this shard: then file it again.
-        while any(is_merged(name) and name > path.name for name in shard_names(folder)):
-            again = self._publish_last(folder, content)
-            path.unlink(missing_ok=True)  # or it was merged already
-            path = again
-        self.bytes_written += len(content)
-        self._records.clear()
-
-    def _publish_last(self, folder: Path, content: bytes) -> Path:
-        path = folder / f"{next_stem(shard_names(folder))}.h5"
-        publish(path, content, self._method)
-        return path
-
-    def __enter__(self) -> Self:
-        """Return the writer."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Publish what is complete."""
-        self.publish()
 
 
 def create_feature_set(dataset: Path, spec: FeatureSetSpec) -> FeatureSet:

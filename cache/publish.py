@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from sadgr.cache.errors import NotWritableError
 
@@ -121,7 +121,8 @@ def publish(target: Path, content: bytes, method: Method) -> None:
         NotWritableError: the folder is read-only, full, or already holds the target; nothing is left behind.
     """
     with writable(target.parent):
-        temporary = _write_temporary(target, content)
+        with _temporary(target) as (file, temporary):
+            file.write(content)
         try:
             if method == "link":
                 os.link(temporary, target)
@@ -138,8 +139,16 @@ def publish(target: Path, content: bytes, method: Method) -> None:
 
 def replace(target: Path, content: bytes) -> None:
     """Put this content in the place of `target` at once, for the few small files that people edit."""
+    with replacing(target) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """Give a file to write into, which takes the place of `target` at once when the block ends well."""
     with writable(target.parent):
-        temporary = _write_temporary(target, content)
+        with _temporary(target) as (file, temporary):
+            yield file
         try:
             temporary.replace(target)
         except BaseException:
@@ -148,11 +157,13 @@ def replace(target: Path, content: bytes) -> None:
         _sync_directory(target.parent)
 
 
-def _write_temporary(target: Path, content: bytes) -> Path:
+@contextmanager
+def _temporary(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """Give a file beside `target`, on disk when the block ends well and gone when it does not."""
     temporary = target.with_name(f"{TEMPORARY_PREFIX}{unique_stem()}")
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            yield file, temporary
             with suppress(OSError):  # some network file systems keep rights of their own
                 os.fchmod(file.fileno(), stat.S_IMODE(target.parent.stat().st_mode) & FILE_BITS)
             file.flush()
@@ -160,7 +171,6 @@ def _write_temporary(target: Path, content: bytes) -> Path:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    return temporary
 
 
 def _sync_directory(directory: Path) -> None:

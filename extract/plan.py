@@ -50,7 +50,8 @@ def make_plan(clips: Iterable[Clip], feature_sets: Mapping[str, FeatureSet]) -> 
                 sources[modality][clip.clip_id] = _digest(clip, modality, hashes)
             except OSError as error:
                 medium = clip.video if modality == "video" else clip.audio
-                unreadable.setdefault(clip.clip_id, {})[modality] = f"{medium}: {error.strerror or error}"
+                where = medium.path if medium else clip.clip_id
+                unreadable.setdefault(clip.clip_id, {})[modality] = f"{where}: {error.strerror or error}"
     todo = {modality: frozenset(one.missing(sources[modality])) for modality, one in feature_sets.items()}
     return Plan(sources, todo, unreadable)
 
@@ -60,8 +61,8 @@ def _digest(clip: Clip, modality: str, hashes: "_MediaHashes") -> str:
     if modality == "text":
         return source_digest(transcript=transcript)
     medium = clip.video if modality == "video" else clip.audio
-    span = [clip.start_seconds, clip.end_seconds]
-    media = None if medium is None else hashes[medium]
+    span = [None, None] if medium is None else list(medium.span)
+    media = None if medium is None else hashes[medium.path]
     if modality == "video":
         return source_digest(media=media, span=span)
     return source_digest(media=media, span=span, transcript=transcript)

@@ -19,9 +19,9 @@ def read_sound(clip: Clip) -> npt.NDArray[np.float32]:
     if clip.audio is None:
         raise AbsentError("the source names no audio for this clip")
     try:
-        sound = read_audio(clip.audio, clip.start_seconds, clip.end_seconds)
+        sound = read_audio(clip.audio.path, *clip.audio.span)
     except StreamAbsent as error:
         raise AbsentError(str(error)) from error
     if not np.isfinite(sound).all():
-        raise MediaError(f"{clip.audio}: its sound holds a value that is no number; make the file anew")
+        raise MediaError(f"{clip.audio.path}: its sound holds a value that is no number; make the file anew")
     return sound

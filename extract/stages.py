@@ -137,7 +137,7 @@ class VideoStage:
         if clip.video is None:
             raise AbsentError("the source names no video for this clip")
         try:
-            frames = read_frames(clip.video, VIDEO_FRAMES, clip.start_seconds, clip.end_seconds)
+            frames = read_frames(clip.video.path, VIDEO_FRAMES, *clip.video.span)
         except StreamAbsent as error:
             raise AbsentError(str(error)) from error
         return self._encoder.engine.prepare(frames.pixels), frames

@@ -13,7 +13,7 @@ from sadgr.cache.console import Progress
 from sadgr.cache.publish import make_folder, writable
 from sadgr.cache.publish import replace as replace_file
 from sadgr.extract.alignment import usable_times, utterance_of
-from sadgr.extract.clips import Clip
+from sadgr.extract.clips import Clip, Medium
 from sadgr.extract.errors import AbsentError, SourceError
 from sadgr.extract.media.errors import MediaError
 from sadgr.extract.sources import open_source, read_clips
@@ -128,7 +128,7 @@ def _aligned(
         times, doubt = usable_times(clip, alignment, seconds)
         if doubt:
             say(f"{clip.clip_id}: flagged: {doubt}")
-        begin = clip.start_seconds or 0.0
+        begin = (clip.audio.start_seconds if clip.audio else None) or 0.0
         moved = tuple(
             replace(word, start_seconds=word.start_seconds + begin, end_seconds=word.end_seconds + begin)
             for word in times
@@ -161,5 +161,5 @@ def _draw(path: Path, one: Aligned) -> None:
     from sadgr.extract.word_picture import word_picture
 
     first = one.clips[0]
-    whole = replace(first, clip_id=one.name, transcript="", start_seconds=None, end_seconds=None)
+    whole = replace(first, clip_id=one.name, transcript="", audio=first.audio and Medium(first.audio.path))
     replace_file(path, word_picture(utterance_of(whole), one.times, path.suffix.lstrip(".")))

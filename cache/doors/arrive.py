@@ -7,13 +7,14 @@ import numpy as np
 
 from sadgr.cache.doors.report import Arrays, Content, ImportReport, Part
 from sadgr.cache.errors import CacheError, RefusedValueError
-from sadgr.cache.feature_set import FeatureWriter, create_feature_set
+from sadgr.cache.feature_set import create_feature_set
 from sadgr.cache.identity import source_digest
 from sadgr.cache.ids import normalise_id
 from sadgr.cache.labels import LABELS_FILE, read_labels, write_labels
 from sadgr.cache.publish import publishing_method
 from sadgr.cache.schema import ClipRecord, FeatureSetSpec
 from sadgr.cache.store import FeatureCache
+from sadgr.cache.writer import FeatureWriter
 
 PROVENANCE = "imported"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pysubs2
 
-from sadgr.extract.clips import Clip
+from sadgr.extract.clips import Clip, Medium
 
 _SUBTITLES = (".srt", ".vtt")
 _TRANSCRIPTS = (".lab", ".txt")
@@ -71,7 +71,7 @@ class BesideSource:
                 continue
             transcript, fault = ("", "") if one.text is None else _transcript(one.text)
             columns: dict[str, str | float] = {"speaker": one.speaker}
-            yield Clip(one.name, transcript, audio=one.audio, video=one.video, columns=columns, fault=fault)
+            yield Clip(one.name, transcript, *_media(one), columns, fault)
 
 
 def _recordings(path: Path) -> Iterator[Recording]:
@@ -108,7 +108,7 @@ def _cues(one: Recording) -> Iterator[Clip]:
     try:
         events = list(pysubs2.load(str(one.text), encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, pysubs2.exceptions.Pysubs2Error) as error:
-        yield Clip(one.name, "", one.audio, one.video, fault=f"{one.text} cannot be read as subtitles: {error}")
+        yield Clip(one.name, "", *_media(one), fault=f"{one.text} cannot be read as subtitles: {error}")
         return
     for number, event in enumerate(events, start=1):
         text = " ".join(event.plaintext.split())
@@ -119,10 +119,12 @@ def _cues(one: Recording) -> Iterator[Clip]:
         yield Clip(
             f"{video_id}$_${number}",
             text[tag.end() :] if tag else text,
-            audio=one.audio,
-            video=one.video,
-            start_seconds=None if backwards else event.start / 1000,
-            end_seconds=None if backwards else event.end / 1000,
-            columns=columns,
-            fault=f"{one.text}: its cue {number} ends before it begins; correct its times" if backwards else "",
+            *_media(one, *(() if backwards else (event.start / 1000, event.end / 1000))),
+            columns,
+            f"{one.text}: its cue {number} ends before it begins; correct its times" if backwards else "",
         )
+
+
+def _media(one: Recording, *span: float) -> tuple[Medium, Medium | None]:
+    """Return a recording's sound and picture, or a span of both."""
+    return Medium(one.audio, *span), None if one.video is None else Medium(one.video, *span)

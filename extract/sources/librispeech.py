@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sadgr.extract.clips import Clip
+from sadgr.extract.clips import Clip, Medium
 from sadgr.extract.errors import SourceError
 
 _SPLITS = {"train": "train", "dev": "valid", "test": "test"}
@@ -41,7 +41,7 @@ class LibriSpeechSource:
                         f"{transcripts}, line {number}: {line[:60]!r} is not `ID TEXT` of speaker {speaker}"
                     )
                 columns: dict[str, str | float] = {"mode": split, "speaker": speaker, "part": part}
-                yield Clip(clip_id, text, audio=transcripts.parent / f"{clip_id}.flac", columns=columns)
+                yield Clip(clip_id, text, audio=Medium(transcripts.parent / f"{clip_id}.flac"), columns=columns)
 
 
 def _lines(path: Path) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sadgr.extract.clips import Clip
+from sadgr.extract.clips import Clip, Medium
 from sadgr.extract.errors import SourceError
 
 LABEL_FILE = "label.csv"
@@ -34,7 +34,7 @@ class MmsaSource:
         """Give a clip a row; its id is `video_id$_$clip_id`."""
         table = _read(self.path / LABEL_FILE)
         for row in table.to_dict("records"):
-            video = self.path / "Raw" / row["video_id"] / f"{row['clip_id']}.mp4"
+            video = Medium(self.path / "Raw" / row["video_id"] / f"{row['clip_id']}.mp4")
             columns = {str(key): value for key, value in row.items() if key != "text"}
             clip_id = f"{row['video_id']}$_${row['clip_id']}"
             yield Clip(clip_id, row["text"], audio=video, video=video, columns=columns)

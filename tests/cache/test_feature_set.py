@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sadgr.cache import CacheError, ClipRecord, FeatureSet, FeatureSetSpec, FeatureWriter, SelectionError, source_digest
-from sadgr.cache.feature_set import SHARD_CLIPS, SHARD_SECONDS, SPEC_FILE, create_feature_set
+from sadgr.cache.feature_set import SPEC_FILE, create_feature_set
+from sadgr.cache.writer import SHARD_BYTES, SHARD_CLIPS, SHARD_SECONDS
 
 
 def test_nothing_is_left_of_a_writer_but_whole_shards(text_set, planted):
@@ -49,6 +50,11 @@ def test_a_shard_is_published_when_it_is_full_or_old(text_set, planted):
         for number in range(int(SHARD_SECONDS) + 2):
             writer.add(planted.record(f"late{number}", words=1))
         assert len(text_set.shards()) == 3
+    mean = np.zeros(SHARD_BYTES // 8, np.float16)
+    with FeatureWriter(text_set, "link", clock=lambda: 0.0) as writer:
+        for number in range(5):
+            writer.add(ClipRecord(f"wide{number}", source_digest(text="a"), {"mean": mean}))
+        assert len(text_set.shards()) == 5
 
 
 def test_what_was_done_before_an_error_is_kept(text_set, planted):

@@ -23,7 +23,7 @@ from sadgr.cache import (
     source_digest,
     write_labels,
 )
-from sadgr.cache import feature_set as feature_sets
+from sadgr.cache import writer as writing
 from sadgr.cache.compact import compact
 from sadgr.cache.publish import TEMPORARY_PREFIX
 from sadgr.cache.shard_reader import ShardReader
@@ -64,7 +64,7 @@ def share_of(clips: int, seed: int, version: str) -> list[int]:
 
 def write(folder: Path, clips: int, seed: int, version: str) -> None:
     """Do what is missing of one's share, and a fifth of it in any case, as a lab would."""
-    feature_sets.SHARD_CLIPS = SHARD_CLIPS
+    writing.SHARD_CLIPS = SHARD_CLIPS
     mine = share_of(clips, seed, version)
     for start_ in range(0, len(mine), 40):
         part, one = mine[start_ : start_ + 40], FeatureSet(folder)

@@ -6,12 +6,14 @@ Run as a program, this file is such a writer:
 """
 
 import hashlib
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,8 @@ import pandas as pd
 import pytest
 
 from sadgr.cache import ClipRecord, FeatureSet, FeatureWriter, source_digest, write_labels
-from sadgr.cache import feature_set as feature_sets
 from sadgr.cache import publish as publishing
+from sadgr.cache import writer as writing
 from sadgr.cache.publish import TEMPORARY_PREFIX
 from sadgr.cache.upkeep import leftovers, remove, verify
 
@@ -46,7 +48,7 @@ def wanted(clips: int) -> dict[str, str]:
 
 
 def write_missing(folder: Path, clips: int, method: publishing.Method) -> None:
-    feature_sets.SHARD_CLIPS = SHARD_CLIPS
+    writing.SHARD_CLIPS = SHARD_CLIPS
     one = FeatureSet(folder)
     numbers = {record(number).clip_id: number for number in range(clips)}
     with FeatureWriter(one, method) as writer:
@@ -71,17 +73,22 @@ def die_at(step: str, count: int) -> None:
 
         return call
 
-    def halved(target: Path, content: bytes) -> Path:
+    @contextmanager
+    def halved(target: Path):
         nonlocal seen
         seen += 1
-        if seen == count:
-            target.with_name(f"{TEMPORARY_PREFIX}half").write_bytes(content[: len(content) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-        return whole(target, content)
+        with whole(target) as (file, temporary):
+            if seen == count:
+                content = io.BytesIO()
+                yield content, temporary
+                file.write(content.getvalue()[: len(content.getvalue()) // 2])
+                file.flush()
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield file, temporary
 
-    whole = publishing._write_temporary
+    whole = publishing._temporary
     if step == "half written":
-        publishing._write_temporary = halved
+        publishing._temporary = halved
     elif step == "before fsync":
         os.fsync = dying(os.fsync, before=True)
     elif step.endswith("link"):
@@ -114,7 +121,7 @@ def start(folder: Path, clips: int = CLIPS, method: str = "link", *step: object)
 def uninterrupted(cache, text_set, monkeypatch):
     """What a run says that nobody killed."""
     write_labels(text_set.path.parent, pd.DataFrame({"text": "x"}, index=pd.Index(["clip/0"], name="id")))
-    monkeypatch.setattr(feature_sets, "SHARD_CLIPS", SHARD_CLIPS)  # what write_missing sets is undone afterwards
+    monkeypatch.setattr(writing, "SHARD_CLIPS", SHARD_CLIPS)  # what write_missing sets is undone afterwards
     with FeatureWriter(text_set, "link") as writer:
         for number in range(CLIPS):
             writer._records[record(number).clip_id] = record(number)  # one shard, for speed

@@ -30,6 +30,7 @@ from sadgr.cache import (
 from sadgr.cache import compact as compacting
 from sadgr.cache import feature_set as feature_sets
 from sadgr.cache import index as indexing
+from sadgr.cache import writer as writing
 from sadgr.cache.cli import main
 from sadgr.cache.compact import compact
 from sadgr.cache.failures import failures
@@ -138,12 +139,12 @@ def test_a_record_named_before_a_compaction_and_published_after_it_wins(written,
     """A writer has chosen its shard's name and still syncs the file, while another publishes and a third compacts."""
 
     def slowly(*arguments):
-        monkeypatch.setattr(feature_sets, "publish", publish)
+        monkeypatch.setattr(writing, "publish", publish)
         planted.write(FeatureSet(written.path), planted.record("other"))
         compact(FeatureSet(written.path), "link")
         publish(*arguments)
 
-    monkeypatch.setattr(feature_sets, "publish", slowly)
+    monkeypatch.setattr(writing, "publish", slowly)
     planted.write(written, planted.record("a", seed=9, version="3"))
     assert FeatureSet(written.path).missing({"a": source_digest(transcript="3")}) == []
     np.testing.assert_array_equal(FeatureSet(written.path).read("a")["words"], planted.arrays("text", seed=9)["words"])
@@ -154,12 +155,12 @@ def test_a_shard_that_is_compacted_as_soon_as_it_is_published_is_no_error(writte
     """A merged shard then sorts after it, but it need not, and cannot, be given another name: it is gone."""
 
     def overtaken(*arguments):
-        monkeypatch.setattr(feature_sets, "publish", publish)
+        monkeypatch.setattr(writing, "publish", publish)
         publish(*arguments)
         planted.write(FeatureSet(written.path), planted.record("other"))
         compact(FeatureSet(written.path), "link")
 
-    monkeypatch.setattr(feature_sets, "publish", overtaken)
+    monkeypatch.setattr(writing, "publish", overtaken)
     with FeatureWriter(written, method) as writer:
         writer.add(planted.record("a", seed=9, version="3"))
     assert FeatureSet(written.path).missing({"a": source_digest(transcript="3")}) == []

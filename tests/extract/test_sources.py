@@ -1,5 +1,6 @@
 import pytest
 
+from sadgr.extract.clips import Medium
 from sadgr.extract.errors import SourceError
 from sadgr.extract.sources import open_source, read_clips
 
@@ -15,7 +16,7 @@ def test_mmsas_table_is_read_by_column_names_and_ids_stay_text(tmp_path):
     first, second = read_clips(source)
     assert (source.layout, source.dataset) == ("mmsa", None)
     assert first.clip_id == "-vid$_$0001"
-    assert first.video == first.audio == tmp_path / "Raw" / "-vid" / "0001.mp4"
+    assert first.video == first.audio == Medium(tmp_path / "Raw" / "-vid" / "0001.mp4")
     assert first.words == ("so", "it", "goes,", "and", "NA")
     assert first.columns["mode"] == "train" and first.columns["label"] == 1.5
     assert second.clip_id == "Zoë $_$ 2$_$10"
@@ -48,7 +49,7 @@ def test_librispeech_names_itself_its_splits_and_its_speakers(tmp_path):
     assert source.dataset == "librispeech"
     assert list(clips) == ["84-7-0000", "84-7-0001", "19-7-0000", "19-7-0001"]
     assert clips["84-7-0001"].columns["mode"] == "valid" and clips["19-7-0000"].columns["mode"] == "train"
-    assert clips["19-7-0000"].audio == tmp_path / "train-clean-100" / "19" / "7" / "19-7-0000.flac"
+    assert clips["19-7-0000"].audio.path == tmp_path / "train-clean-100" / "19" / "7" / "19-7-0000.flac"
     assert clips["19-7-0000"].video is None
     assert len(read_clips(open_source(tmp_path / "dev-clean"))) == 2
 
@@ -72,10 +73,10 @@ def test_each_cue_is_a_clip_and_nobody_says_the_speaker_tag(tmp_path, ending):
     media.with_suffix(ending).write_text(content, encoding="utf-8")
     for path in (media, tmp_path):
         first, second = read_clips(open_source(path))
-        assert (first.clip_id, first.start_seconds, first.end_seconds) == ("talk$_$1", 0.21, 4.26)
+        assert (first.clip_id, *first.video.span) == ("talk$_$1", 0.21, 4.26)
         assert first.words == ("This", "is", "the", "optical", "segment")
         assert first.columns["speaker"] == "NAR"
-        assert second.end_seconds == 68.35 and second.video == media
+        assert second.video.end_seconds == 68.35 and second.video.path == media
 
 
 def test_nothing_in_a_folder_is_passed_over(tmp_path):
@@ -88,7 +89,7 @@ def test_nothing_in_a_folder_is_passed_over(tmp_path):
         (tmp_path / name).write_text("so it goes")
     clips = {clip.clip_id: clip for clip in read_clips(open_source(tmp_path))}
     assert list(clips) == ["a$_$1", "a$_$2", "b", "c", "s1/u/D", "s2/e"]
-    assert clips["c"].audio.name == "c.wav" and clips["c"].video.name == "c.mp4"
+    assert clips["c"].audio.path.name == "c.wav" and clips["c"].video.path.name == "c.mp4"
     assert clips["s1/u/D"].columns["speaker"] == "u" and clips["s1/u/D"].words == ("so", "it", "goes")
     assert clips["s2/e"].transcript == "" and not clips["s2/e"].fault
 
