@@ -9,7 +9,7 @@ import numpy as np
 from sadgr.cache.errors import CacheError, ShardGoneError
 from sadgr.cache.feature_set import FeatureSet
 from sadgr.cache.index import Index
-from sadgr.cache.publish import MERGED, Method, publish, size_of, writable
+from sadgr.cache.publish import MERGED, Method, publish, shard_names, size_of, writable
 from sadgr.cache.schema import ClipRecord
 from sadgr.cache.shard import check_content, encode_shard
 from sadgr.cache.shard_reader import ShardReader
@@ -49,6 +49,7 @@ def compact(one: FeatureSet, method: Method, progress: Callable[[str], None] = l
     index = one.entries().index
     if one.invalid:
         raise CacheError(f"{one.name} has damaged shards ({next(iter(one.invalid))}); run `sadgr-cache repair` first")
+    made = set(index.shards)
     for group in _groups(one, index, before):
         try:
             records = [record for name in group for record in _live(one, index, name)]
@@ -60,6 +61,13 @@ def compact(one: FeatureSet, method: Method, progress: Callable[[str], None] = l
             try:
                 check_content(merged)
             except ShardGoneError:  # another compaction has merged it already, and takes the parts away
+                continue
+            made.add(merged.name)
+            # A writer that named its shard before this one, and published it after the look at the folder, has newer
+            # records than these: they must not supersede it. Writers look in the same way after they publish.
+            if any(name < merged.name and name not in made for name in shard_names(one.path)):
+                with writable(one.path):
+                    merged.unlink(missing_ok=True)
                 continue
             progress(f"{one.name}: {len(group)} shards -> {merged.name}, {len(records)} clips")
         with writable(one.path):

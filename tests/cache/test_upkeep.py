@@ -150,6 +150,25 @@ def test_a_record_named_before_a_compaction_and_published_after_it_wins(written,
     np.testing.assert_array_equal(FeatureSet(written.path).read("a")["words"], planted.arrays("text", seed=9)["words"])
 
 
+def test_a_record_named_before_and_published_during_a_compaction_wins(written, planted, monkeypatch):
+    """Its writer looks before the merged shard is there, and the compaction looked before the writer's was."""
+    held = []
+    monkeypatch.setattr(writing, "publish", lambda *arguments: held.append(arguments))
+    planted.write(written, planted.record("a", seed=9, version="3"))
+    monkeypatch.setattr(writing, "publish", publish)
+    planted.write(FeatureSet(written.path), planted.record("other"))
+
+    def meanwhile(*arguments):
+        publish(*held.pop())
+        publish(*arguments)
+
+    monkeypatch.setattr(compacting, "publish", meanwhile)
+    compact(FeatureSet(written.path), "link")
+    assert not held
+    assert FeatureSet(written.path).missing({"a": source_digest(transcript="3")}) == []
+    assert sorted(FeatureSet(written.path).entries()) == ["a", "absent", "b", "c", "other"]
+
+
 @pytest.mark.parametrize("method", ["link", "rename"])
 def test_a_shard_that_is_compacted_as_soon_as_it_is_published_is_no_error(written, planted, monkeypatch, method):
     """A merged shard then sorts after it, but it need not, and cannot, be given another name: it is gone."""
