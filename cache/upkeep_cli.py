@@ -172,14 +172,27 @@ def diff(cache: Path, one: str, other: str, dataset: str | None) -> None:
 @JSON
 @friendly(CacheError)
 def failures(cache: Path, dataset: str | None, as_json: bool) -> None:
-    """List clips that failed, lack a modality or were flagged when they were last worked on, with reasons."""
+    """Tell how far each feature set is: done, failed by reason, left; and the clips that failed, lack a modality or were
+    flagged when they were last worked on.
+
+    `sadgr-extract SOURCE CACHE --retry-failed` works on those that failed alone.
+    """
     from sadgr.cache.failures import failures as found
+    from sadgr.cache.failures import standings
     from sadgr.cache.store import FeatureCache
 
-    states = found(FeatureCache(cache), dataset)
+    opened = FeatureCache(cache)
+    states = found(opened, dataset)
+    datasets = [opened[dataset]] if dataset else opened.datasets()
+    stands = [standing for data in datasets for standing in standings(data, states)]
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in states], indent=2, ensure_ascii=False))
+        content = {"feature_sets": [asdict(one) for one in stands], "clips": [asdict(one) for one in states]}
+        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
+    for standing in stands:
+        click.echo(str(standing))
+        for kind, clips in sorted(standing.failed.items(), key=lambda item: -len(item[1])):
+            click.echo(f"  {len(clips)} failed: {kind}")
     for one in states:
         click.echo(f"{one.dataset}  {one.clip}: {one.state}: {one.stage}: {one.reason}")
     click.echo(f"{len(states)} clip stages are not done as they should be" if states else "nothing failed")

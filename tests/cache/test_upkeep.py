@@ -33,7 +33,7 @@ from sadgr.cache import index as indexing
 from sadgr.cache import writer as writing
 from sadgr.cache.cli import main
 from sadgr.cache.compact import compact
-from sadgr.cache.failures import failures
+from sadgr.cache.failures import failures, standings
 from sadgr.cache.feature_set import INDEXED_FROM_SHARDS
 from sadgr.cache.index import INDEX_FILE, Index, Table, keys_of
 from sadgr.cache.merge import merge
@@ -484,8 +484,28 @@ def test_failures_tell_the_latest_state_of_each_clip_over_all_runs(cache, data):
     assert failures(cache)[1].run == log.path.stem
     shown = run("failures", cache.path, "--dataset", "demo")
     assert shown.exit_code == 0 and "demo  b: failed: audio: cut short" in shown.output and "mosi" not in shown.output
-    told = json.loads(run("failures", cache.path, "--json").output)
+    told = json.loads(run("failures", cache.path, "--json").output)["clips"]
     assert [one["clip"] for one in told] == ["b", "c", "d", "a"] and told[0]["reason"] == "cut short"
+
+
+def test_how_far_a_feature_set_is_done_failed_by_reason_and_left(cache, data, written):
+    """`written` holds a, b and c, and knows that `absent` lacks the modality."""
+    ids = ["a", "b", "c", "absent", *(f"bad{number}" for number in range(3)), "left"]
+    write_labels(data.path, pd.DataFrame({"text": ""}, index=pd.Index(ids, name="id")))
+    with RunLog(cache.path, {"feature_sets": {"text": {"name": written.name}}}) as log:
+        log.clip("demo", "a", "flagged", "text", "even spacing")
+        log.clip("demo", "bad0", "failed", "text", "/data/x y/0.mp4: truncated: it ends at 3.25 s")
+        log.clip("demo", "bad1", "failed", "text", "/data/1.mp4: truncated: it ends at 17 s")
+        log.clip("demo", "bad2", "failed", "text", "the transcript is odd")
+    (found,) = standings(data, failures(cache))
+    assert (found.done, found.absent, found.flagged, found.left) == (3, 1, 1, 1)
+    assert found.failed == {"truncated: it ends at N s": ["bad0", "bad1"], "the transcript is odd": ["bad2"]}
+    shown = run("failures", cache.path).output
+    assert (
+        "3 done (1 flagged), 1 absent, 3 failed, 1 left" in shown and "  2 failed: truncated: it ends at N s" in shown
+    )
+    told = json.loads(run("failures", cache.path, "--json").output)["feature_sets"]
+    assert told[0]["done"] == 3 and told[0]["failed"]["the transcript is odd"] == ["bad2"]
 
 
 @pytest.mark.parametrize("mark", ["\u2028", "\u0085", "\x1c", "\n", '"', "\\"])
@@ -497,7 +517,7 @@ def test_a_reason_with_any_mark_in_it_is_still_a_reason(cache, data, mark):
 
 def test_nothing_failed(cache, data):
     assert failures(cache) == [] and "nothing failed" in run("failures", cache.path).output
-    assert json.loads(run("failures", cache.path, "--json").output) == []
+    assert json.loads(run("failures", cache.path, "--json").output)["clips"] == []
 
 
 # verify and repair
