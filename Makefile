@@ -8,7 +8,7 @@ PACKAGES := align cache extract train
 WITHOUT_DEPENDENCIES := MMSA==2.2.1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-slow lint bench bench-align bench-cache lock clean
+.PHONY: help demo test test-slow lint bench bench-align bench-cache bench-windows lock clean
 
 help:
 	@echo "make demo       extract, align, pretrain, train and score on the demo clips (build/demo)"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench      all benchmarks; leave the machine idle meanwhile"
 	@echo "make bench-align    word times against a person's, and against even spacing"
 	@echo "make bench-cache    the cache at ten thousand, a hundred thousand and a million clips (ten minutes, 6 GB)"
+	@echo "make bench-windows  how far windows over long clips change features (two minutes)"
 	@echo "make lock       resolve the exact versions of requirements.lock anew"
 	@echo "make clean      remove .venv and build"
 
@@ -50,13 +51,16 @@ test: lint
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
-bench: bench-align bench-cache
+bench: bench-align bench-cache bench-windows
 
 bench-align: $(READY)
 	$(BIN)/python benchmarks/alignment.py
 
 bench-cache: $(READY)
 	$(BIN)/python benchmarks/cache_speed.py
+
+bench-windows: $(READY)
+	$(BIN)/python benchmarks/windows.py
 
 # The lock is what a fresh environment resolves to; torch's local version tag (+cpu) is left out, so that the same
 # lock takes the CPU or the CUDA build, whichever the index offers.

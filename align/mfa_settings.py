@@ -5,6 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+ENGLISH = "english"
+
+
+def default_model(language: str) -> str:
+    """Returns the name of MFA's own acoustic model and dictionary of a language, such as `mandarin_mfa`."""
+    return "english_us_arpa" if language == ENGLISH else f"{language}_mfa"
+
 
 @dataclass(frozen=True)
 class MfaSettings:
@@ -21,8 +28,8 @@ class MfaSettings:
     """
 
     command: tuple[str, ...] = ("mfa",)
-    acoustic: str = "english_us_arpa"
-    dictionary: str = "english_us_arpa"
+    acoustic: str = default_model(ENGLISH)
+    dictionary: str = default_model(ENGLISH)
     g2p: str | None = None
     jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     beam: int = 10

@@ -80,7 +80,11 @@ class PocketSphinxAligner:
         fail = _checked(utterance)
         owners, spoken = self._speakable(utterance.words)
         if not spoken:
-            raise AlignmentFailed(fail, "no word of the transcript can be spoken in English")
+            raise AlignmentFailed(
+                fail,
+                "no word of the transcript can be spoken in English, the one language that the embedded aligner knows; "
+                "for another, choose --language and --aligner mfa, or bring word times with --aligner textgrid",
+            )
         pcm = pcm16(utterance.waveform)
         found = self._search(self._decoder, pcm, spoken) or self._search(self._wide_decoder, pcm, spoken)
         pausing = found and self._search(self._pausing_decoder, pcm, spoken)

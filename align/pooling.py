@@ -2,111 +2,89 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sadgr.align.errors import PoolingError
+from sadgr.align.grid import FrameGrid, frame_ranges
 
-TOLERANCE_SECONDS = 0.1
-"""How far past the audio's end a word may start: containers round their durations by about this much."""
+__all__ = ["FrameGrid", "Pooled", "frame_ranges", "pool_blocks", "pool_inside", "pool_words"]
 
 
 @dataclass(frozen=True)
-class FrameGrid:
-    """Where an encoder's frames lie on the waveform: frame t has its centre at `first_centre_samples + t * hop_samples`.
-
-    HuBERT-like encoders have hop 320 and first centre 200, Whisper's encoder has hop 320 and first centre 0.
+class Pooled:
+    """What remains of a clip's frames.
 
     Attributes:
-        hop_samples: Samples between the starts of neighbouring frames.
-        first_centre_samples: Centre of frame 0.
-        count: Number of frames.
-        sample_rate_hz: Samples a second.
+        words: Mean of the frames inside each word, float32, shape (N, D).
+        mean: Mean of all frames, float32, shape (D,).
+        mean_words: Mean of the frames inside any word, each counted once, float32, shape (D,); None without words.
     """
 
-    hop_samples: int
-    first_centre_samples: int
-    count: int
-    sample_rate_hz: int = 16000
-
-    def __post_init__(self) -> None:
-        if self.hop_samples <= 0 or self.first_centre_samples < 0 or self.count < 0 or self.sample_rate_hz <= 0:
-            raise PoolingError(
-                f"{self} is no frame grid; hop and rate must be positive, first centre and count not < 0"
-            )
-
-    @property
-    def centres(self) -> NDArray[np.int64]:
-        """Centre of each frame in samples, int64, shape (count,)."""
-        return self.first_centre_samples + self.hop_samples * np.arange(self.count, dtype=np.int64)
-
-    @property
-    def longest_audio_samples(self) -> int:
-        """The most samples that give this many frames; a frame reaches as far after its centre as before it."""
-        return self.hop_samples * self.count + 2 * self.first_centre_samples
+    words: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    mean_words: NDArray[np.float32] | None
 
 
-def frame_ranges(grid: FrameGrid, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Finds the frames that each word takes.
-
-    A word [start, end) takes the frames whose centre it holds; one that holds none takes the frame nearest to its
-    midpoint (the earlier of two equally near). Times are rounded to whole samples first, so that no centre is won or
-    lost to a float's last bit.
+def pool_blocks(
+    blocks: Iterable[NDArray[np.float32]], grid: FrameGrid, starts: NDArray[np.float64], ends: NDArray[np.float64]
+) -> Pooled:
+    """Averages frames that come block by block, so that a recording of any length needs the memory of one block.
 
     Args:
-        grid: The encoder's frames.
-        starts: Begin of each word in seconds, float64, shape (N,).
-        ends: End of each word in seconds, float64, shape (N,).
-
-    Returns:
-        First frame and one past the last, int64, shape (N, 2); no range is empty.
-
-    Raises:
-        PoolingError: The grid has no frames, or a time is not finite, negative, reversed or past the audio's end.
-    """
-    _check(grid, starts, ends)
-    first = np.rint(np.asarray(starts) * grid.sample_rate_hz).astype(np.int64)
-    last = np.rint(np.asarray(ends) * grid.sample_rate_hz).astype(np.int64)
-    hop, offset = grid.hop_samples, grid.first_centre_samples
-    begin = np.clip(_ceil_divide(first - offset, hop), 0, grid.count)
-    stop = np.clip(_ceil_divide(last - offset, hop), 0, grid.count)
-    # Twice the distance, so that half samples and half hops stay integers.
-    nearest = np.clip(_ceil_divide(first + last - 2 * offset - hop, 2 * hop), 0, grid.count - 1)
-    holds_none = stop <= begin
-    ranges = np.stack([np.where(holds_none, nearest, begin), np.where(holds_none, nearest + 1, stop)], axis=1)
-    return ranges.astype(np.int64, copy=False)  # (N, 2)
-
-
-def pool_words(
-    frames: NDArray[np.float32], grid: FrameGrid, starts: NDArray[np.float64], ends: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Averages the frames inside each word.
-
-    Args:
-        frames: The encoder's output, float32, shape (La, D).
+        blocks: The encoder's output in order, float32, each of shape (m, D), together (La, D).
         grid: Where those frames lie; its count is La.
         starts: Begin of each word in seconds, float64, shape (N,).
         ends: End of each word in seconds, float64, shape (N,).
 
     Returns:
-        One mean per word, float32, shape (N, D); summed in float64.
+        All means, summed in float64.
 
     Raises:
         PoolingError: As `frame_ranges`, or frames and grid disagree.
 
     Reference:
-        SADGR, eq. 3.
+        SADGR, eq. 3 (words).
     """
-    _check_frames(frames, grid)
     ranges = frame_ranges(grid, starts, ends)
-    if not len(ranges):
-        return np.zeros((0, frames.shape[1]), dtype=np.float32)
-    # `reduceat` wants every bound to be an index, and a range may end at La: hence one row more, which no range holds.
-    padded = np.concatenate([frames.astype(np.float64), np.zeros((1, frames.shape[1]))])  # (La + 1, D)
-    sums = np.add.reduceat(padded, ranges.reshape(-1), axis=0)[::2]  # (N, D)
-    return np.asarray(sums / (ranges[:, 1] - ranges[:, 0])[:, None], dtype=np.float32)
+    inside = _inside(ranges, grid.count)
+    words = everything = within = np.zeros(0)
+    done = 0
+    for block in blocks:
+        _check_block(block, done, grid)
+        if done == 0:
+            width = block.shape[1]
+            words, everything, within = np.zeros((len(ranges), width)), np.zeros(width), np.zeros(width)
+        exact = block.astype(np.float64)
+        _add_words(words, exact, np.clip(ranges - done, 0, len(block)))
+        everything += exact.sum(axis=0)
+        within += exact[inside[done : done + len(block)]].sum(axis=0)
+        done += len(block)
+    if done != grid.count:
+        raise PoolingError(f"there are {done} frames; this grid expects {grid.count}")
+    words /= (ranges[:, 1] - ranges[:, 0])[:, None]
+    mean_words = (within / inside.sum()).astype(np.float32) if len(ranges) else None
+    return Pooled(words.astype(np.float32), (everything / grid.count).astype(np.float32), mean_words)
+
+
+def pool_words(
+    frames: NDArray[np.float32], grid: FrameGrid, starts: NDArray[np.float64], ends: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Averages the frames inside each word (eq. 3): `pool_blocks` of all frames at once.
+
+    Args:
+        frames: The encoder's output, float32, shape (La, D).
+        grid: Where those frames lie.
+        starts: Begin of each word in seconds, float64, shape (N,).
+        ends: End of each word in seconds, float64, shape (N,).
+
+    Returns:
+        float32, shape (N, D).
+    """
+    return pool_blocks([frames], grid, starts, ends).words
 
 
 def pool_inside(
@@ -115,49 +93,42 @@ def pool_inside(
     """Averages the frames inside any word, each counted once however many words hold it.
 
     Args:
-        frames: The encoder's output, float32, shape (La, D).
-        grid: Where those frames lie; its count is La.
-        starts: Begin of each word in seconds, float64, shape (N,), N at least 1.
-        ends: End of each word in seconds, float64, shape (N,).
+        frames: As for `pool_words`, like the rest.
+        grid: Where those frames lie.
+        starts: Begin of each word, N at least 1.
+        ends: End of each word.
 
     Returns:
-        The mean, float32, shape (D,); summed in float64.
+        float32, shape (D,).
 
     Raises:
-        PoolingError: As `pool_words`, or there is no word, and so no mean.
+        PoolingError: As `pool_blocks`, or there is no word, and so no mean.
     """
-    _check_frames(frames, grid)
-    ranges = frame_ranges(grid, starts, ends)
-    if not len(ranges):
+    mean = pool_blocks([frames], grid, starts, ends).mean_words
+    if mean is None:
         raise PoolingError("there are no words, so no frames lie inside one; store no mean over words for this clip")
-    steps = np.zeros(grid.count + 1, dtype=np.int64)
+    return mean
+
+
+def _add_words(words: NDArray[np.float64], block: NDArray[np.float64], ranges: NDArray[np.int64]) -> None:
+    """Adds to each word (N, D) the rows of a block (m, D) that its range (N, 2) holds; ranges may be empty here."""
+    held = np.flatnonzero(ranges[:, 0] < ranges[:, 1])
+    if len(held):
+        # `reduceat` wants every bound to be an index, and a range may end at m: hence a row more, which no range holds.
+        padded = np.concatenate([block, np.zeros((1, block.shape[1]))])  # (m + 1, D)
+        words[held] += np.add.reduceat(padded, ranges[held].reshape(-1), axis=0)[::2]
+
+
+def _inside(ranges: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
+    """Marks the frames that any word takes, bool, shape (count,)."""
+    steps = np.zeros(count + 1, dtype=np.int64)
     np.add.at(steps, ranges[:, 0], 1)
     np.add.at(steps, ranges[:, 1], -1)
-    inside = np.cumsum(steps)[:-1] > 0  # (La,)
-    return np.asarray(frames[inside].mean(axis=0, dtype=np.float64), dtype=np.float32)
+    return np.asarray(np.cumsum(steps)[:-1] > 0)
 
 
-def _ceil_divide(numerator: NDArray[np.int64], denominator: int) -> NDArray[np.int64]:
-    return -(-numerator // denominator)
-
-
-def _check_frames(frames: NDArray[np.float32], grid: FrameGrid) -> None:
-    if frames.ndim != 2 or frames.shape[0] != grid.count:
-        raise PoolingError(f"frames have shape {frames.shape}; this grid expects ({grid.count}, D)")
-
-
-def _check(grid: FrameGrid, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> None:
-    if grid.count == 0:
-        raise PoolingError("there are no audio frames to pool; the clip is shorter than one frame of this encoder")
-    if np.ndim(starts) != 1 or np.shape(starts) != np.shape(ends):
-        raise PoolingError(f"starts {np.shape(starts)} and ends {np.shape(ends)} must both have shape (N,)")
-    limit_seconds = grid.longest_audio_samples / grid.sample_rate_hz + TOLERANCE_SECONDS
-    for faulty, what in (
-        (~(np.isfinite(starts) & np.isfinite(ends)), "has a time that is not finite"),
-        (np.less(starts, 0), "starts before the clip"),
-        (np.less(ends, starts), "ends before it starts"),
-        (np.greater(starts, limit_seconds), f"starts after the audio's end (at most {limit_seconds:.3f} s)"),
-    ):
-        if np.any(faulty):
-            word = int(np.argmax(faulty))
-            raise PoolingError(f"word {word} [{starts[word]}, {ends[word]}) s {what}; align the clip again")
+def _check_block(block: NDArray[np.float32], done: int, grid: FrameGrid) -> None:
+    if block.ndim != 2 or done + len(block) > grid.count:
+        raise PoolingError(
+            f"frames have shape {block.shape} after {done} others; this grid expects ({grid.count}, D) together"
+        )

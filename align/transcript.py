@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
@@ -14,8 +15,13 @@ import numpy as np
 from sadgr.align.spoken import plain_letters
 from sadgr.align.words import Flag, WordTime
 
-WORD_SPLITTING_VERSION = 1
+WORD_SPLITTING_VERSION = 2
 """Part of every fingerprint: features of words depend on what a word is."""
+
+# Chinese is written without spaces: each ideograph counts as a word, as BERT's own splitting has it, with the punctuation
+# that follows it. (CJK ideographs: the Unicode blocks that BERT names.)
+_IDEOGRAPH = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df\U0002a700-\U0002ebef\U0002f800-\U0002fa1f"
+_WORD = re.compile(rf"[^\w\s]*[{_IDEOGRAPH}][^\w\s]*|(?:(?![{_IDEOGRAPH}])\S)+")
 
 
 class Timed(NamedTuple):
@@ -30,13 +36,15 @@ class Timed(NamedTuple):
 Span = tuple[float, float, float]
 """Where a word of the transcript lies: start and end in seconds, confidence in [0, 1]."""
 
+_HAN = re.compile(f"[{_IDEOGRAPH}]")
+
 _SHARE_MATCHED = 0.5
 """A word counts as found when at least this share of its letters stands in the aligner's words, and of theirs in it."""
 
 
 def split_words(transcript: str) -> tuple[str, ...]:
-    """Splits a transcript at white space: the word axis of text, audio and word times."""
-    return tuple(transcript.split())
+    """Splits a transcript at white space, and Chinese into its characters: the word axis of text, audio and word times."""
+    return tuple(transcript.split()) if not _HAN.search(transcript) else tuple(_WORD.findall(transcript))
 
 
 def match_words(words: Sequence[str], timed: Sequence[Timed], unknown: frozenset[str]) -> list[Span | None]:

@@ -17,6 +17,7 @@ from sadgr.extract.console import (
     end_by_failures,
     finish,
     json_option,
+    layout_option,
     max_failures_option,
     say,
 )
@@ -34,6 +35,7 @@ PICTURES = (".png", ".svg", ".pdf")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("cache", type=click.Path(path_type=Path, file_okay=False), required=False)
 @dataset_option
+@layout_option
 @aligner_options()
 @click.option(
     "--format", "form", type=click.Choice(["json", "textgrid", "csv"]), help="Without CACHE.  [default: json]"
@@ -58,6 +60,7 @@ def main(
     source: Path,
     cache: Path | None,
     dataset: str | None,
+    layout: str | None,
     aligner: AlignerOptions,
     form: "Format | None",
     output: Path | None,
@@ -87,11 +90,13 @@ def main(
         if cache is not None:
             from sadgr.extract.run import Request, run
 
-            finish(run(Request(source, cache, dataset, None), chosen, stop, say), max_failures, as_json)
+            finish(run(Request(source, cache, dataset, None, layout=layout), chosen, stop, say), max_failures, as_json)
             return
         from sadgr.extract.word_files import write_words
 
-        written = write_words(source, chosen, form or "json", output, plot, stop, say, partial(click.echo, nl=False))
+        written = write_words(
+            source, layout, chosen, form or "json", output, plot, stop, say, partial(click.echo, nl=False)
+        )
     if not written.finished:
         raise SystemExit(EXIT_UNFINISHED)
     end_by_failures(written.failed, written.clips, max_failures)

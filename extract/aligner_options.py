@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sadgr.align.mfa_settings import MfaSettings
+from sadgr.align.mfa_settings import ENGLISH, MfaSettings, default_model
 
 if TYPE_CHECKING:
     from sadgr.align import Aligner
@@ -24,9 +24,10 @@ class AlignerOptions:
 
     aligner: str
     alignments: Path | None
+    language: str
     mfa_command: str
-    mfa_acoustic: str
-    mfa_dictionary: str
+    mfa_acoustic: str | None
+    mfa_dictionary: str | None
     mfa_g2p: str | None
     mfa_jobs: int
     mfa_beam: int
@@ -56,13 +57,22 @@ class AlignerOptions:
             from sadgr.align.mfa import MfaAligner
 
             return MfaAligner(self.mfa_settings(), stop, say)
+        if self.language != ENGLISH:
+            raise click.UsageError(
+                f"the embedded aligner knows English only, not {self.language}: choose --aligner mfa, whose models for "
+                "many languages are at mfa-models.readthedocs.io, or --aligner textgrid for word times of your own"
+            )
         from sadgr.align.pocketsphinx import PocketSphinxAligner
 
         return PocketSphinxAligner()
 
     def mfa_settings(self) -> MfaSettings:
         """Return how MFA is to be run."""
-        given = {name: getattr(self, f"mfa_{name}") for name in ("acoustic", "dictionary", "g2p", "jobs", "beam")}
+        given = {name: getattr(self, f"mfa_{name}") for name in ("g2p", "jobs", "beam")}
+        given |= {
+            "acoustic": self.mfa_acoustic or default_model(self.language),
+            "dictionary": self.mfa_dictionary or default_model(self.language),
+        }
         try:
             return MfaSettings(tuple(shlex.split(self.mfa_command)), **given, retry_beam=self.mfa_retry_beam)
         except ValueError as error:
@@ -76,13 +86,24 @@ _OPTIONS = (
         help="Folder of TextGrids, MFA's JSON or CSV, LibriSpeech's .alignment.txt, or Whisper's word JSON.",
     ),
     click.option(
+        "--language",
+        default=ENGLISH,
+        show_default=True,
+        metavar="NAME",
+        help="Of the speech. The embedded aligner knows English only; MFA takes its own models of that language.",
+    ),
+    click.option(
         "--mfa-command",
         default=shlex.join(_MFA.command),
         show_default=True,
         help="How MFA starts, such as 'conda run -n aligner mfa'.",
     ),
-    click.option("--mfa-acoustic", metavar="MODEL", default=_MFA.acoustic, show_default=True, help="Name or file."),
-    click.option("--mfa-dictionary", metavar="MODEL", default=_MFA.dictionary, show_default=True, help="Name or file."),
+    click.option(
+        "--mfa-acoustic", metavar="MODEL", show_default=f"{_MFA.acoustic}, or LANGUAGE_mfa", help="Name or file."
+    ),
+    click.option(
+        "--mfa-dictionary", metavar="MODEL", show_default=f"{_MFA.dictionary}, or LANGUAGE_mfa", help="Name or file."
+    ),
     click.option("--mfa-g2p", metavar="MODEL", help="For words outside the dictionary; without it they are unknown."),
     click.option("--mfa-jobs", type=int, default=_MFA.jobs, show_default="the processors", help="MFA's processes."),
     click.option("--mfa-beam", type=int, default=_MFA.beam, show_default=True, help="MFA's beam."),

@@ -9,11 +9,12 @@ import numpy.typing as npt
 from sadgr.align import Aligner, Alignment, Utterance, WordTime, doubts, evenly_spaced
 from sadgr.cache import ClipRecord, FeatureWriter, RefusedValueError
 from sadgr.extract.clips import Clip
+from sadgr.extract.decoding import Decoders, Pending
 from sadgr.extract.errors import AbsentError
 from sadgr.extract.media.audio import SAMPLE_RATE_HZ
 from sadgr.extract.media.errors import MediaError
 from sadgr.extract.outcome import Report
-from sadgr.extract.sound import read_sound
+from sadgr.extract.sound import begin_sound, sound_of
 
 STAGE = "words"
 
@@ -24,6 +25,7 @@ def align_clips(
     aligner: Aligner,
     writer: FeatureWriter,
     report: Report,
+    decoders: Decoders,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> None:
@@ -38,30 +40,33 @@ def align_clips(
         aligner: finds the times.
         writer: takes them.
         report: is told of every clip.
+        decoders: decode its sound.
         stop: asked before every clip; what is done by then is published.
         progress: told how many clips are through.
     """
     known = {clip.clip_id: clip for clip in clips}
     seconds: dict[str, float] = {}
+    troubles: dict[str, str] = {}
 
     def through(clip_id: str, state: Any, reason: str = "") -> None:
         report.tell(clip_id, STAGE, state, reason, elapsed() - begun)
         progress(1)
 
     def utterances() -> Iterator[Utterance]:
-        for clip in clips:
+        for clip, pending in decoders.ahead(clips, lambda clip: begin_sound(clip, decoders)):
             if stop():
                 return
             try:
-                utterance = utterance_of(clip)
+                utterance, trouble = utterance_of(clip, pending)
             except AbsentError as error:
                 writer.add(ClipRecord(clip.clip_id, sources[clip.clip_id], None))
                 through(clip.clip_id, "absent", str(error))
             except MediaError as error:
-                through(clip.clip_id, "failed", str(error))
+                if not stop():  # the signal may have ended the decoder, too
+                    through(clip.clip_id, "failed", str(error))
             else:
                 if clip.words:
-                    seconds[clip.clip_id] = utterance.duration_seconds
+                    seconds[clip.clip_id], troubles[clip.clip_id] = utterance.duration_seconds, trouble
                     yield utterance
                 else:
                     writer.add(ClipRecord(clip.clip_id, sources[clip.clip_id], word_arrays(())))
@@ -72,6 +77,7 @@ def align_clips(
         for alignment in aligner.align_all(utterances()):
             clip_id = alignment.clip_id
             times, remark = usable_times(known[clip_id], alignment, seconds.pop(clip_id))
+            remark = "; ".join(filter(None, (troubles.pop(clip_id), remark)))
             try:
                 writer.add(ClipRecord(clip_id, sources[clip_id], word_arrays(times)))
             except RefusedValueError as error:
@@ -84,19 +90,19 @@ def align_clips(
     report.finished = report.finished and not stop()
 
 
-def utterance_of(clip: Clip) -> Utterance:
-    """Decode a clip's sound and put it beside its words.
+def utterance_of(clip: Clip, pending: Pending | None) -> tuple[Utterance, str]:
+    """Put a clip's sound beside its words; gives what its decoder went through, too.
 
     The speaker is the source's, or else the video that the clip was cut from: one recording, mostly one voice.
 
     Raises:
-        AbsentError: it has no sound.
-        MediaError: its sound cannot be read, or the source says why the clip is of no use.
+        AbsentError, MediaError: as `sound_of` does.
     """
     if clip.fault:
         raise MediaError(clip.fault)
     speaker = str(clip.columns.get("speaker") or clip.columns.get("video_id") or "")
-    return Utterance(clip.clip_id, clip.words, read_sound(clip), SAMPLE_RATE_HZ, speaker)
+    sound = sound_of(clip, pending)
+    return Utterance(clip.clip_id, clip.words, sound.content, SAMPLE_RATE_HZ, speaker), sound.trouble
 
 
 def usable_times(clip: Clip, alignment: Alignment, duration_seconds: float) -> tuple[tuple[WordTime, ...], str]:

@@ -1,41 +1,49 @@
-"""Audio features: the last layer of a HuBERT-, WavLM- or wav2vec2-like encoder (eq. 2), and its frame grid."""
+"""Audio features: the frames of a HuBERT-, WavLM-, wav2vec2- or Whisper-like encoder (eq. 2), and their grid."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from sadgr.align.pooling import FrameGrid
+from sadgr.align.grid import FrameGrid
 from sadgr.extract.checkpoint import Checkpoint
-from sadgr.extract.encoder import Encoder, encoder_settings, load_model
-from sadgr.extract.errors import ClipError, ExtractError, ModelUnavailableError
+from sadgr.extract.encoder import Encoder, encoder_settings
+from sadgr.extract.errors import ExtractError, ModelUnavailableError
+from sadgr.extract.layers import LAST, Layer
 from sadgr.extract.media.audio import AUDIO_POLICY, SAMPLE_RATE_HZ
 
 Waveform = npt.NDArray[np.float32]
+Frames = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class AudioInput:
-    """One clip's waveform, made ready.
+    """One clip's sound, made ready: what goes into the model is (waveform - shift) / scale.
 
     Attributes:
-        windows: (W, ...) float32, what the model takes: a normalised waveform (1, n), or W log-mel windows.
-        samples: n, length of the clip at 16 kHz.
+        waveform: (n,) float32 at 16 kHz.
+        shift: in float64; what the whole clip's normalisation takes off.
+        scale: in float64; what it divides by.
     """
 
-    windows: torch.Tensor
-    samples: int
+    waveform: Waveform
+    shift: float = 0.0
+    scale: float = 1.0
+
+    @property
+    def samples(self) -> int:
+        """Length of the clip, n."""
+        return len(self.waveform)
 
 
 @dataclass(frozen=True)
 class AudioFeatures:
     """`frames` (La, D) float32, and where on the time line their centres lie."""
 
-    frames: npt.NDArray[np.float32]
+    frames: Frames
     grid: FrameGrid
 
 
@@ -46,102 +54,61 @@ class AudioEncoder(Encoder[Waveform, AudioInput, AudioFeatures], Protocol):
         """Return where the frames of a clip of this many samples lie."""
         ...
 
+    def blocks(self, one: AudioInput) -> Iterator[Frames]:
+        """Give a clip's frames in order, in blocks (m, D) float32, so that an hour needs no more memory than a window."""
+        ...
 
-class WaveformEncoder:
-    """A frozen encoder whose front end is a stack of convolutions over the waveform.
 
-    Args:
-        checkpoint: model and feature extractor.
-        device: where it computes.
+def audio_settings(checkpoint: Checkpoint, layer: Layer = LAST) -> dict[str, Any]:
+    """Return what decides the features of an audio checkpoint, its windowing included.
+
+    Raises:
+        ModelUnavailableError: it has no such layer.
     """
-
-    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        self._model = load_model(checkpoint, device)
-        self._device = device
-        self._normalise = bool(feature_extractor(checkpoint).do_normalize)
-        config = self._model.config
-        self._kernels, self._strides = list(config.conv_kernel), list(config.conv_stride)
-        self.width: int = config.hidden_size
-
-    def grid(self, samples: int) -> FrameGrid:
-        """Return the frame grid of a clip: hop and first centre follow from kernels and strides.
-
-        HuBERT: hop 320, first centre 200, (n - 400) // 320 + 1 frames.
-        """
-        field, hop, count = 1, 1, samples
-        for kernel, stride in zip(self._kernels, self._strides, strict=True):
-            field += (kernel - 1) * hop
-            hop *= stride
-            count = max((count - kernel) // stride + 1, 0)
-        return FrameGrid(prod(self._strides), field // 2, count, SAMPLE_RATE_HZ)
-
-    def prepare(self, raw: Waveform) -> AudioInput:
-        """Normalise a waveform over the whole clip, where the checkpoint was trained so.
-
-        Raises:
-            ClipError: it is shorter than one frame.
-        """
-        if self.grid(len(raw)).count == 0:
-            raise ClipError(
-                f"the audio has {len(raw)} samples ({len(raw) / 16:.1f} ms), less than one frame of the model"
-            )
-        wave = raw.astype(np.float64)
-        if self._normalise:  # as Wav2Vec2FeatureExtractor: zero mean, unit variance, 1e-7 under the root
-            wave = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
-        return AudioInput(torch.from_numpy(wave.astype(np.float32))[None, :], len(raw))
-
-    @torch.inference_mode()
-    def encode(self, batch: Sequence[AudioInput]) -> list[AudioFeatures]:
-        """Return the frames of each clip.
-
-        One clip at a time: HuBERT-base normalises its first convolution over time, so that padding would change the
-        features themselves, whatever the attention mask.
-        """
-        features = []
-        for one in batch:
-            hidden = self._model(one.windows.to(self._device)).last_hidden_state[0].float().cpu()  # (La, D)
-            features.append(checked(hidden, self.grid(one.samples)))
-        return features
-
-
-def audio_settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return what decides the features of an audio checkpoint, its windowing included."""
     if checkpoint.config().get("model_type") == "whisper":
         from sadgr.extract.whisper import WINDOWING
 
-        return encoder_settings(checkpoint, windowing=WINDOWING, decoder=AUDIO_POLICY)
-    return encoder_settings(checkpoint, windowing=None, decoder=AUDIO_POLICY)
+        windowing = WINDOWING
+    else:
+        from sadgr.extract.waveform import windowing_of
+
+        windowing = windowing_of(checkpoint.config()).settings()
+    return encoder_settings(checkpoint, layer, windowing=windowing, decoder=AUDIO_POLICY)
 
 
-def load_audio_encoder(checkpoint: Checkpoint, device: torch.device) -> AudioEncoder:
+def load_audio_encoder(checkpoint: Checkpoint, device: torch.device, layer: Layer = LAST) -> AudioEncoder:
     """Return the encoder for a checkpoint's family.
 
     Raises:
-        ModelUnavailableError: neither a Whisper nor a convolutional waveform model.
+        ModelUnavailableError: neither a Whisper nor a convolutional waveform model, or one without such a layer.
     """
     config = checkpoint.config()
     if config.get("model_type") == "whisper":
         from sadgr.extract.whisper import WhisperEncoder
 
-        return WhisperEncoder(checkpoint, device)
+        return WhisperEncoder(checkpoint, device, layer)
     if "conv_kernel" in config and "conv_stride" in config:
-        return WaveformEncoder(checkpoint, device)
+        from sadgr.extract.waveform import WaveformEncoder
+
+        return WaveformEncoder(checkpoint, device, layer)
     raise ModelUnavailableError(
         f"{checkpoint.folder} is a {config.get('model_type')!r} model; expected a HuBERT, WavLM, wav2vec2 or Whisper one"
     )
 
 
-def checked(hidden: torch.Tensor, grid: FrameGrid) -> AudioFeatures:
+def check_count(found: int, expected: int) -> None:
     """Hold the model's frame count against its grid: a difference would shift every word.
 
     Raises:
         ExtractError: they differ, so this checkpoint's grid is not what its config says.
     """
-    if hidden.shape[0] != grid.count:
-        raise ExtractError(
-            f"the model gave {hidden.shape[0]} frames where its grid has {grid.count}; the grid is wrong"
-        )
-    return AudioFeatures(hidden.numpy(), grid)
+    if found != expected:
+        raise ExtractError(f"the model gave {found} frames where its grid has {expected}; the grid is wrong")
+
+
+def whole(blocks: Iterable[Frames], grid: FrameGrid) -> AudioFeatures:
+    """Put a clip's blocks of frames together."""
+    return AudioFeatures(np.concatenate(list(blocks)), grid)
 
 
 def feature_extractor(checkpoint: Checkpoint) -> Any:

@@ -8,8 +8,13 @@ import click
 from sadgr.cache.console import EXIT_CLIPS_FAILED, EXIT_UNFINISHED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sadgr.extract.check import Checked
     from sadgr.extract.outcome import Summary
 
+LAYOUTS = ("librispeech", "manifest", "media", "mmsa", "mosei", "mosi")
+"""Names of the layouts in `sadgr.extract.sources`, whose modules are too heavy for `--help`."""
 COMMAND = {"help_option_names": ["-h", "--help"], "show_default": True}
 EPILOG = (
     "Exit codes: 0 complete; 1 unexpected error; 2 used wrongly; 3 done, but some clips failed or lack a modality (they are listed); 75 stopped by a signal, "
@@ -30,6 +35,9 @@ def _failure_limit(_: click.Context, __: click.Parameter, text: str) -> tuple[fl
 
 dataset_option = click.option(
     "--dataset", metavar="NAME", help="Name in the cache; needed where the source does not name itself."
+)
+layout_option = click.option(
+    "--layout", type=click.Choice(LAYOUTS), help="How SOURCE lies; recognised where it is not said."
 )
 max_failures_option = click.option(
     "--max-failures",
@@ -84,3 +92,42 @@ def _tell(summary: "Summary", as_json: bool) -> None:
     states = count_states(summary.troubles)
     click.echo("  " + ", ".join(f"{states[state]} {state}" for state in ("failed", "absent", "flagged")))
     click.echo(f"  log: {summary.log}")
+
+
+def tell_check(checked: "Checked", as_json: bool) -> None:
+    """Print what a source came to."""
+    if as_json:
+        click.echo(json.dumps(checked.as_json(), indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{checked.clips} clips ({checked.layout}), {checked.hours:.2f} hours of readable media")
+    click.echo("  here: " + _counts(checked.splits))
+    for who, counts in checked.counted_by_others.items():
+        click.echo(f"  {who}: {_counts(counts)}")
+    for finding in checked.findings:
+        more = ", ..." if finding.clips > len(finding.examples) else ""
+        click.echo(f"  {finding.clips} clips: {finding.what} ({', '.join(finding.examples)}{more})")
+    if not checked.findings:
+        click.echo("  nothing is wrong that can be told without decoding")
+    estimate = checked.estimate
+    if estimate.reason:
+        click.echo(f"  no estimate: {estimate.reason}")
+        return
+    stages = ", ".join(f"{stage} {_duration(seconds)}" for stage, seconds in sorted(estimate.seconds.items()))
+    click.echo(
+        f"  on this machine, from {estimate.sample} clips: about {_duration(sum(estimate.seconds.values()))} ({stages}), "
+        f"{estimate.cache_bytes / 1e6:.1f} MB of features"
+    )
+
+
+def _counts(counts: "Mapping[str, int]") -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds / 3600:.1f} h"
+        if seconds >= 3600
+        else f"{seconds / 60:.1f} min"
+        if seconds >= 60
+        else f"{seconds:.1f} s"
+    )

@@ -8,6 +8,7 @@ import torch
 
 from sadgr.extract.checkpoint import Checkpoint
 from sadgr.extract.errors import ModelUnavailableError
+from sadgr.extract.layers import LAST, Layer
 
 Raw = TypeVar("Raw", contravariant=True)
 Prepared = TypeVar("Prepared")
@@ -42,14 +43,19 @@ class Encoder(Protocol[Raw, Prepared, Features]):
         ...
 
 
-def encoder_settings(checkpoint: Checkpoint, **more: Any) -> dict[str, Any]:
+def encoder_settings(checkpoint: Checkpoint, layer: Layer = LAST, **more: Any) -> dict[str, Any]:
     """Return what decides an encoder's features, its part of the fingerprint; known before any weight is loaded.
 
     Args:
         checkpoint: its files are hashed.
+        layer: which layer the features come from.
         more: what the modality adds, such as windowing.
+
+    Raises:
+        ModelUnavailableError: the checkpoint is not whole, or has no such layer.
     """
-    return {**checkpoint.identity(), "layer": "last", "compute_dtype": "float32", **more}
+    name = str(layer.of(checkpoint.config()))
+    return {**checkpoint.identity(), "layer": name, "compute_dtype": "float32", **more}
 
 
 def load_model(checkpoint: Checkpoint, device: torch.device) -> Any:

@@ -10,7 +10,8 @@ from sadgr.extract.checkpoint import Checkpoint, Kind
 from sadgr.extract.encoder import encoder_settings
 from sadgr.extract.media.audio import AUDIO_POLICY
 from sadgr.extract.media.video import VIDEO_POLICY
-from sadgr.extract.presets import VIDEO_FRAMES
+from sadgr.extract.recipe import Recipe
+from sadgr.extract.text import text_settings
 
 _STORED = {"store_dtype": "float16"}
 _SPLITTING = {"word_splitting": WORD_SPLITTING_VERSION}
@@ -22,23 +23,28 @@ def words_spec(aligner: Aligner) -> FeatureSetSpec:
     return FeatureSetSpec("words", aligner.name, settings, {"aligner": aligner.name})
 
 
-def encoder_specs(checkpoints: Mapping[Kind, Checkpoint], words: FeatureSetSpec | None) -> dict[str, FeatureSetSpec]:
+def encoder_specs(
+    checkpoints: Mapping[Kind, Checkpoint], recipe: Recipe, words: FeatureSetSpec | None
+) -> dict[str, FeatureSetSpec]:
     """Return the specification of each modality's features.
 
     Args:
         checkpoints: modality -> checkpoint.
-        words: the word times that audio is pooled by; a part of what identifies the audio features. None without audio.
+        recipe: layers and sampling.
+        words: the word times that audio is pooled by; a part of what identifies the audio features. None where audio is
+            not pooled into words.
     """
     settings: dict[str, dict[str, Any]] = {}
     for modality, checkpoint in checkpoints.items():
         if modality == "text":
-            settings[modality] = {"encoder": encoder_settings(checkpoint, windowing=None), **_SPLITTING}
+            settings[modality] = {"encoder": text_settings(checkpoint, recipe.text_layer), **_SPLITTING}
         elif modality == "audio":
             alignment = words.fingerprint if words else None
-            settings[modality] = {"encoder": audio_settings(checkpoint), "alignment": alignment, **_SPLITTING}
+            encoder = audio_settings(checkpoint, recipe.audio_layer)
+            settings[modality] = {"encoder": encoder, "alignment": alignment, **_SPLITTING}
         else:
             encoder = encoder_settings(checkpoint, token="cls", decoder=VIDEO_POLICY)  # noqa: S106
-            settings[modality] = {"encoder": encoder, "sampling": {"mode": "uniform", "frames": VIDEO_FRAMES}}
+            settings[modality] = {"encoder": encoder, "sampling": recipe.sampling.settings}
     more = {"audio": {"word times": words.name}} if words else {}
     return {
         modality: FeatureSetSpec(

@@ -9,8 +9,9 @@ from sadgr.align import PoolingError
 from sadgr.cache import ClipRecord, FeatureSet, FeatureWriter, RefusedValueError
 from sadgr.cache.publish import Method
 from sadgr.extract.clips import Clip
+from sadgr.extract.decoding import Decoders, Pending
 from sadgr.extract.errors import AbsentError, ClipError
-from sadgr.extract.media.errors import MediaError
+from sadgr.extract.media.errors import MediaError, StreamAbsent
 from sadgr.extract.outcome import Report
 from sadgr.extract.plan import Plan
 from sadgr.extract.stages import Encoded, Stage
@@ -25,6 +26,7 @@ def extract(
     stages: Sequence[Stage[Any]],
     method: Method,
     report: Report,
+    decoders: Decoders,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> None:
@@ -37,43 +39,62 @@ def extract(
         stages: what is done with each batch of clips, one after the other.
         method: how files are published.
         report: is told of every clip.
+        decoders: decode ahead of the encoders.
         stop: asked before every clip; what is done by then is published.
         progress: told how many clips are through.
     """
-    work = iter(plan.clips(clips, [stage.name for stage in stages]))
+    work = decoders.ahead(
+        plan.clips(clips, [stage.name for stage in stages]), lambda clip: _begin(clip, plan, stages, decoders)
+    )
     with ExitStack() as stack:
         writers = {stage.name: stack.enter_context(FeatureWriter(feature_sets[stage.name], method)) for stage in stages}
         while batch := list(islice(work, CLIPS_AT_ONCE)):
             for stage in stages:
-                wanting = [clip for clip in batch if clip.clip_id in plan.todo[stage.name]]
-                _run_stage(stage, wanting, plan.sources[stage.name], writers[stage.name], report, stop)
+                wanting = [one for one in batch if one[0].clip_id in plan.todo[stage.name]]
+                for start in range(0, len(wanting), stage.at_once):
+                    part = wanting[start : start + stage.at_once]
+                    if not stop():
+                        _run_stage(stage, part, plan, writers[stage.name], report, stop)
             if stop():
                 report.finished = False
                 return
             progress(len(batch))
 
 
+def _begin(clip: Clip, plan: Plan, stages: Sequence[Stage[Any]], decoders: Decoders) -> dict[str, Pending]:
+    """Begin to decode what the stages want of a clip."""
+    wanted = {stage.name: stage.wanted(clip) for stage in stages if clip.clip_id in plan.todo[stage.name]}
+    return {name: decoders.begin(one) for name, one in wanted.items() if one is not None}
+
+
 def _run_stage(
     stage: Stage[Any],
-    clips: Sequence[Clip],
-    sources: Mapping[str, str],
+    clips: Sequence[tuple[Clip, dict[str, Pending]]],
+    plan: Plan,
     writer: FeatureWriter,
     report: Report,
     stop: Callable[[], bool],
 ) -> None:
     """Take some clips through one stage."""
     ready: list[tuple[Clip, Any]] = []
+    sources = plan.sources[stage.name]
+    with report.timed("loading"):
+        stage.load()
     with report.timed(stage.name) as elapsed:
-        for clip in clips:
+        for clip, pendings in clips:
             if stop():
                 return
             begun = elapsed()
+            pending = pendings.pop(stage.name, None)  # what it holds is large, and no longer needed
             try:
-                ready.append((clip, stage.prepare(clip)))
-            except AbsentError as error:
+                decoded = pending.result() if pending else None
+                ready.append((clip, stage.prepare(clip, decoded, plan.kept(stage.name, clip.clip_id))))
+            except (AbsentError, StreamAbsent) as error:
                 writer.add(ClipRecord(clip.clip_id, sources[clip.clip_id], None))
                 report.tell(clip.clip_id, stage.name, "absent", str(error), elapsed() - begun)
             except (MediaError, ClipError, PoolingError) as error:
+                if stop():  # the signal may have ended the decoder, too
+                    return
                 report.tell(clip.clip_id, stage.name, "failed", str(error), elapsed() - begun)
         if not ready:
             return

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import combinations
 
-from sadgr.cache import FeatureSet, file_sha256, source_digest
+from sadgr.cache import FeatureSet, source_digest
 from sadgr.extract.clips import Clip
+from sadgr.extract.media_hashes import MediaHashes
+from sadgr.extract.recipe import KEEPABLE, KEPT
 
 
 @dataclass(frozen=True)
@@ -13,13 +15,18 @@ class Plan:
     """What is to be done.
 
     Attributes:
-        sources: modality -> clip id -> digest of what its features are made from.
+        wanted: modality -> what is wanted of it.
+        sources: modality -> clip id -> digest of what its features are made from, and of what is kept of them.
         todo: modality -> ids of clips that the cache does not hold for that source.
+        keep: modality -> clip id -> what to keep of a clip that is done again: what is wanted now, and what the cache had
+            of it already.
         unreadable: clip id -> modality -> why its medium, or what the source says of it, could not even be read.
     """
 
+    wanted: Mapping[str, frozenset[str]]
     sources: Mapping[str, Mapping[str, str]]
     todo: Mapping[str, frozenset[str]]
+    keep: Mapping[str, Mapping[str, frozenset[str]]]
     unreadable: Mapping[str, Mapping[str, str]]
 
     def clips(self, clips: Iterable[Clip], stages: Iterable[str]) -> list[Clip]:
@@ -27,8 +34,17 @@ class Plan:
         wanted = [self.todo[stage] for stage in stages]
         return [clip for clip in clips if any(clip.clip_id in ids for ids in wanted)]
 
+    def kept(self, modality: str, clip_id: str) -> frozenset[str]:
+        """Return what to keep of a clip's features."""
+        return self.keep[modality].get(clip_id) or self.wanted.get(modality, frozenset())
 
-def make_plan(clips: Iterable[Clip], feature_sets: Mapping[str, FeatureSet]) -> Plan:
+
+def make_plan(
+    clips: Iterable[Clip],
+    feature_sets: Mapping[str, FeatureSet],
+    kept: Mapping[str, frozenset[str]],
+    hashes: MediaHashes,
+) -> Plan:
     """Compare the source's clips with the cache.
 
     Each modality's digest covers only what that modality is made from: a corrected transcript re-extracts text and
@@ -37,9 +53,10 @@ def make_plan(clips: Iterable[Clip], feature_sets: Mapping[str, FeatureSet]) -> 
     Args:
         clips: the source's clips.
         feature_sets: modality -> where its features go.
+        kept: modality -> what is wanted of it, for those whose encoders give several things.
+        hashes: of the media.
     """
-    hashes = _MediaHashes()
-    sources: dict[str, dict[str, str]] = {modality: {} for modality in feature_sets}
+    made_from: dict[str, dict[str, Mapping[str, object]]] = {modality: {} for modality in feature_sets}
     unreadable: dict[str, dict[str, str]] = {}
     for clip in clips:
         if clip.fault:
@@ -47,30 +64,52 @@ def make_plan(clips: Iterable[Clip], feature_sets: Mapping[str, FeatureSet]) -> 
             continue
         for modality in feature_sets:
             try:
-                sources[modality][clip.clip_id] = _digest(clip, modality, hashes)
+                made_from[modality][clip.clip_id] = _made_from(clip, modality, hashes)
             except OSError as error:
                 medium = clip.video if modality == "video" else clip.audio
                 where = medium.path if medium else clip.clip_id
                 unreadable.setdefault(clip.clip_id, {})[modality] = f"{where}: {error.strerror or error}"
-    todo = {modality: frozenset(one.missing(sources[modality])) for modality, one in feature_sets.items()}
-    return Plan(sources, todo, unreadable)
+    hashes.save()
+    sources: dict[str, dict[str, str]] = {}
+    todo: dict[str, frozenset[str]] = {}
+    keep: dict[str, dict[str, frozenset[str]]] = {}
+    for modality, one in feature_sets.items():
+        wanted = kept.get(modality, frozenset())
+        held = _held(one, modality, made_from[modality], wanted)
+        enough = {clip_id: names for clip_id, names in held.items() if names >= wanted}
+        todo[modality] = frozenset(made_from[modality]) - set(enough)
+        keep[modality] = {clip_id: names | wanted for clip_id, names in held.items() if clip_id not in enough}
+        sources[modality] = {
+            clip_id: _digest(modality, what, enough.get(clip_id) or keep[modality].get(clip_id, wanted))
+            for clip_id, what in made_from[modality].items()
+        }
+    return Plan(kept, sources, todo, keep, unreadable)
 
 
-def _digest(clip: Clip, modality: str, hashes: "_MediaHashes") -> str:
+def _held(
+    one: FeatureSet, modality: str, made_from: Mapping[str, Mapping[str, object]], wanted: frozenset[str]
+) -> dict[str, frozenset[str]]:
+    """Return what the cache holds of each clip, for those that it holds from this very source."""
+    held: dict[str, frozenset[str]] = {}
+    names = KEEPABLE.get(modality, ())
+    others = (frozenset(some) for count in range(len(names), 0, -1) for some in combinations(names, count))
+    for some in (wanted, *(some for some in others if some != wanted)) if len(one.entries()) else ():
+        left = {clip_id: what for clip_id, what in made_from.items() if clip_id not in held}
+        digests = {clip_id: _digest(modality, what, some) for clip_id, what in left.items()}
+        held |= dict.fromkeys(digests.keys() - set(one.missing(digests)), some)
+    return held
+
+
+def _digest(modality: str, made_from: Mapping[str, object], kept: frozenset[str]) -> str:
+    """Return the digest that a record says it was made from; only what is not usual is said of what it keeps."""
+    return source_digest(**made_from, **({"kept": sorted(kept)} if kept != KEPT.get(modality, frozenset()) else {}))
+
+
+def _made_from(clip: Clip, modality: str, hashes: MediaHashes) -> Mapping[str, object]:
     transcript = " ".join(clip.words)
     if modality == "text":
-        return source_digest(transcript=transcript)
+        return {"transcript": transcript}
     medium = clip.video if modality == "video" else clip.audio
-    span = [None, None] if medium is None else list(medium.span)
     media = None if medium is None else hashes[medium.path]
-    if modality == "video":
-        return source_digest(media=media, span=span)
-    return source_digest(media=media, span=span, transcript=transcript)
-
-
-class _MediaHashes(dict[Path, str]):
-    """SHA-256 of files, each read once a run: many clips may come out of one recording."""
-
-    def __missing__(self, path: Path) -> str:
-        self[path] = file_sha256(path)
-        return self[path]
+    heard = {"media": media, "span": [None, None] if medium is None else list(medium.span)}
+    return heard if modality == "video" else {**heard, "transcript": transcript}

@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 from sadgr.extract.checkpoint import OFFLINE, ModelName
 
-VIDEO_FRAMES = 16
-"""Lv: sampled video frames a clip, fewer where the clip has fewer."""
-
 
 @dataclass(frozen=True)
 class Preset:

@@ -2,7 +2,8 @@
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,16 @@ from sadgr.cache.labels import LABELS_FILE
 from sadgr.cache.publish import Method
 from sadgr.extract.alignment import align_clips
 from sadgr.extract.checkpoint import Checkpoint, Kind, ModelName, resolve
+from sadgr.extract.choice import Choice
 from sadgr.extract.clips import Clip, Source
+from sadgr.extract.decoding import Decoders
 from sadgr.extract.errors import SourceError
 from sadgr.extract.feature_sets import encoder_specs, words_spec
+from sadgr.extract.media_hashes import MediaHashes
 from sadgr.extract.outcome import Report, Summary
 from sadgr.extract.pipeline import extract
 from sadgr.extract.plan import Plan, make_plan
-from sadgr.extract.presets import Preset
+from sadgr.extract.recipe import Recipe
 from sadgr.extract.sources import open_source, read_clips
 from sadgr.extract.stages import AudioStage, Lazy, Stage, TextStage, VideoStage
 
@@ -49,19 +53,25 @@ class Request:
         source: where the data set lies.
         cache: where features go; made where nothing stands.
         dataset: name of the data set in the cache; None where the source names itself.
-        models: which encoders; None only aligns.
+        recipe: what is made of each clip; None only aligns.
         device: `auto`, `cpu`, `cuda`, ...
         local_files_only: never ask the model hub.
         words: name of the word times to use, where the cache has several and no aligner is given.
+        layout: of the source; None recognises it.
+        choice: which of its clips.
+        retry_failed: only those that failed when they were last worked on.
     """
 
     source: Path
     cache: Path
     dataset: str | None
-    models: Preset | None
+    recipe: Recipe | None
     device: str = "auto"
     local_files_only: bool = False
     words: str | None = None
+    layout: str | None = None
+    choice: Choice = field(default_factory=Choice)
+    retry_failed: bool = False
 
 
 def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say: Callable[[str], None]) -> Summary:
@@ -77,38 +87,48 @@ def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say
         ExtractError: source or models cannot be used.
         CacheError: the cache cannot be used.
     """
-    source = open_source(request.source)
-    clips = read_clips(source)
+    source = open_source(request.source, request.layout)
+    of_source = read_clips(source)
+    clips = request.choice.of(of_source)
     name = request.dataset or source.dataset
     if name is None:
         raise SourceError(f"a source of layout {source.layout!r} does not name itself; add --dataset NAME")
     cache = FeatureCache.create(request.cache)
     method = publishing_method(cache.path)
-    say(f"{name}: {len(clips)} clips ({source.layout}); shards are published by {method} in {cache.path}")
+    chosen = f"{len(clips)} of {len(of_source)}" if len(clips) < len(of_source) else str(len(clips))
+    say(f"{name}: {chosen} clips ({source.layout}); shards are published by {method} in {cache.path}")
     data = cache.create_dataset(name)
     checkpoints = _checkpoints(request, clips, say)
-    words = words_spec(aligner) if aligner else _cached_words(data, request.words)
-    specs = _specs(words, checkpoints, clips)
+    words = _words(request, aligner, data, clips)
+    specs = _specs(request, words, checkpoints)
     _publish_labels(data, clips, say)
     feature_sets = {kind: create_feature_set(data.path, spec) for kind, spec in specs.items()}
-    plan = make_plan(clips, feature_sets)
-    with RunLog(cache.path, _settings(request, source, data, specs)) as log:
+    earlier = failures(cache, name)
+    if request.retry_failed:
+        clips = _failed(clips, feature_sets, earlier)
+        say(f"{len(clips)} clips failed when they were last worked on")
+    hashes = MediaHashes(request.source)
+    plan = make_plan(clips, feature_sets, request.recipe.kept if request.recipe else {}, hashes)
+    _say_what_is_done_again(plan, say)
+    with ExitStack() as stack:
+        log = stack.enter_context(RunLog(cache.path, _settings(request, source, data, specs)))
+        decoders = stack.enter_context(Decoders())
         report = Report(log, name)
-        _tell_what_is_known(report, plan, feature_sets, failures(cache, name))
+        _tell_what_is_known(report, plan, feature_sets, earlier)
         todo = plan.clips(clips, feature_sets)
         say(f"{len(todo)} of {len(clips)} clips to do")
         # Before the alignment, which may take long: is there such a device?
-        stages = _stages(checkpoints, request.device, feature_sets.get("words")) if checkpoints else []
+        stages = _stages(request, checkpoints, feature_sets.get("words")) if checkpoints else []
         if "words" in feature_sets and aligner:
-            _align(clips, plan, aligner, feature_sets["words"], method, report, stop)
+            _align(clips, plan, aligner, feature_sets["words"], method, report, decoders, stop)
         if report.finished and checkpoints:
             shown = Progress("clips", len(plan.clips(clips, checkpoints)))
-            extract(clips, plan, feature_sets, stages, method, report, stop, shown.step)
+            extract(clips, plan, feature_sets, stages, method, report, decoders, stop, shown.step)
     return Summary(
         dataset=name,
         clips=len(clips),
         skipped=len(clips) - len({clip.clip_id for clip in todo} | plan.unreadable.keys()),
-        left=0 if report.finished else len(make_plan(clips, feature_sets).clips(clips, feature_sets)),
+        left=0 if report.finished else _left(clips, plan, feature_sets, hashes),
         done=dict(report.done),
         troubles=report.troubles,
         failed=report.failed_clips(),
@@ -121,18 +141,33 @@ def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say
 
 def _checkpoints(request: Request, clips: Sequence[Clip], say: Callable[[str], None]) -> dict[Kind, Checkpoint]:
     """Find the encoder of each modality that the source has at all; LibriSpeech has no video, and nobody misses it."""
-    if request.models is None:
+    if request.recipe is None:
         return {}
-    wanted: dict[Kind, ModelName] = {"text": request.models.text}
-    if any(clip.audio is not None for clip in clips):
-        wanted["audio"] = request.models.audio
-    if any(clip.video is not None for clip in clips):
-        wanted["video"] = request.models.video
+    has = {"text": True, "audio": has_sound(clips), "video": any(clip.video is not None for clip in clips)}
+    models = request.recipe.models
+    named: dict[Kind, ModelName] = {"text": models.text, "audio": models.audio, "video": models.video}
+    wanted = {kind: name for kind, name in named.items() if kind in request.recipe.modalities and has[kind]}
+    if not wanted:
+        raise SourceError(f"the source has no {' or '.join(request.recipe.modalities)} at all")
     return {kind: resolve(name, kind, request.local_files_only, say) for kind, name in wanted.items()}
 
 
-def _cached_words(data: Dataset, name: str | None) -> FeatureSetSpec:
-    found = data.feature_set("words", name)
+def has_sound(clips: Sequence[Clip]) -> bool:
+    """Whether the source names sound for any clip."""
+    return any(clip.audio is not None for clip in clips)
+
+
+def _words(request: Request, aligner: Aligner | None, data: Dataset, clips: Sequence[Clip]) -> FeatureSetSpec | None:
+    """Specify the word times; None where none are needed."""
+    if not has_sound(clips):
+        if request.recipe is None:
+            raise SourceError("the source names no sound for any clip, so there is nothing to align")
+        return None
+    if request.recipe is not None and not request.recipe.needs_words:
+        return None
+    if aligner:
+        return words_spec(aligner)
+    found = data.feature_set("words", request.words)
     if found is None:
         raise SourceError(
             f"{data.path} holds no word times; run `sadgr-align SOURCE CACHE` first, or choose an --aligner"
@@ -141,13 +176,31 @@ def _cached_words(data: Dataset, name: str | None) -> FeatureSetSpec:
 
 
 def _specs(
-    words: FeatureSetSpec, checkpoints: Mapping[Kind, Checkpoint], clips: Sequence[Clip]
+    request: Request, words: FeatureSetSpec | None, checkpoints: Mapping[Kind, Checkpoint]
 ) -> dict[str, FeatureSetSpec]:
     """Specify the run's feature sets; word times come first, since audio is pooled by them."""
-    has_sound = any(clip.audio is not None for clip in clips)
-    if not has_sound and not checkpoints:
-        raise SourceError("the source names no sound for any clip, so there is nothing to align")
-    return {**({"words": words} if has_sound else {}), **encoder_specs(checkpoints, words if has_sound else None)}
+    specs = {"words": words} if words else {}
+    return specs | (encoder_specs(checkpoints, request.recipe, words) if request.recipe else {})
+
+
+def _left(clips: Sequence[Clip], plan: Plan, feature_sets: Mapping[str, FeatureSet], hashes: MediaHashes) -> int:
+    return len(make_plan(clips, feature_sets, plan.wanted, hashes).clips(clips, feature_sets))
+
+
+def _failed(clips: Sequence[Clip], feature_sets: Mapping[str, FeatureSet], earlier: Sequence[ClipState]) -> list[Clip]:
+    """Return those clips whose latest state in one of the run's feature sets is `failed`."""
+    names = {one.name for one in feature_sets.values()}
+    ids = {said.clip for said in earlier if said.state == "failed" and said.feature_set in names}
+    return [clip for clip in clips if clip.clip_id in ids]
+
+
+def _say_what_is_done_again(plan: Plan, say: Callable[[str], None]) -> None:
+    for modality, keep in plan.keep.items():
+        if keep:
+            say(
+                f"{modality}: the cache has {len(keep)} clips without all of {', '.join(sorted(plan.wanted[modality]))}; "
+                "they are computed again, and keep what they had"
+            )
 
 
 def _align(
@@ -157,13 +210,14 @@ def _align(
     words: FeatureSet,
     method: Method,
     report: Report,
+    decoders: Decoders,
     stop: Callable[[], bool],
 ) -> None:
     wanting = plan.clips(clips, ["words"])
     if wanting:
         shown = Progress(f"word times ({aligner.name})", len(wanting))
         with FeatureWriter(words, method) as writer:
-            align_clips(wanting, plan.sources["words"], aligner, writer, report, stop, shown.step)
+            align_clips(wanting, plan.sources["words"], aligner, writer, report, decoders, stop, shown.step)
         words.entries()  # the audio stage reads the new ones
 
 
@@ -180,12 +234,13 @@ def _publish_labels(data: Dataset, clips: Sequence[Clip], say: Callable[[str], N
 
 def _settings(request: Request, source: Source, data: Dataset, specs: Mapping[str, FeatureSetSpec]) -> dict[str, Any]:
     return {
-        "command": "sadgr-align" if request.models is None else "sadgr-extract",
+        "command": "sadgr-align" if request.recipe is None else "sadgr-extract",
         "source": str(request.source),
         "layout": source.layout,
         "dataset": data.name,
         "labels_sha256": labels_hash(data.path),
         "feature_sets": {kind: {"name": spec.name, "fingerprint": spec.fingerprint} for kind, spec in specs.items()},
+        "choice": {**asdict(request.choice), "retry_failed": request.retry_failed},
         "device": request.device,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     }
@@ -208,17 +263,18 @@ def _tell_what_is_known(
             report.tell(said.clip, said.stage, "flagged", said.reason)
 
 
-def _stages(checkpoints: Mapping[Kind, Checkpoint], device_name: str, words: FeatureSet | None) -> list[Stage[Any]]:
+def _stages(request: Request, checkpoints: Mapping[Kind, Checkpoint], words: FeatureSet | None) -> list[Stage[Any]]:
     """Build the stages; torch and the encoders' modules are imported when an encoder is first needed."""
     from sadgr.extract.audio import load_audio_encoder
     from sadgr.extract.encoder import choose_device
     from sadgr.extract.text import TextEncoder
     from sadgr.extract.video import VideoEncoder
 
-    device = choose_device(device_name)
-    stages: list[Stage[Any]] = [TextStage(Lazy(lambda: TextEncoder(checkpoints["text"], device)))]
-    if "audio" in checkpoints and words is not None:
-        stages.append(AudioStage(Lazy(lambda: load_audio_encoder(checkpoints["audio"], device)), words))
-    if "video" in checkpoints:
-        stages.append(VideoStage(Lazy(lambda: VideoEncoder(checkpoints["video"], device))))
-    return stages
+    recipe = request.recipe
+    assert recipe is not None  # noqa: S101  # it named the checkpoints
+    device = choose_device(request.device)
+    text = Lazy(lambda: TextEncoder(checkpoints["text"], device, recipe.text_layer))
+    audio = Lazy(lambda: load_audio_encoder(checkpoints["audio"], device, recipe.audio_layer))
+    video = Lazy(lambda: VideoEncoder(checkpoints["video"], device))
+    stages: list[Stage[Any]] = [TextStage(text), AudioStage(audio, words), VideoStage(video, recipe.sampling)]
+    return [stage for stage in stages if stage.name in checkpoints]

@@ -1,27 +1,32 @@
-"""A clip's sound."""
-
-import numpy as np
-import numpy.typing as npt
+"""A clip's sound, decoded ahead of its use."""
 
 from sadgr.extract.clips import Clip
+from sadgr.extract.decoding import Decoded, Decoders, Pending, Wanted
 from sadgr.extract.errors import AbsentError
-from sadgr.extract.media.audio import read_audio
 from sadgr.extract.media.errors import MediaError, StreamAbsent
 
 
-def read_sound(clip: Clip) -> npt.NDArray[np.float32]:
-    """Return a clip's sound, (n,) float32 at 16 kHz.
+def begin_sound(clip: Clip, decoders: Decoders) -> Pending | None:
+    """Begin to decode a clip's sound; None where there is nothing to decode."""
+    return None if clip.audio is None or clip.fault else decoders.begin(Wanted(clip.audio))
+
+
+def sound_of(clip: Clip, pending: Pending | None) -> Decoded:
+    """Wait for a clip's sound, (n,) float32 at 16 kHz.
+
+    Args:
+        clip: the clip.
+        pending: as `begin_sound` gave.
 
     Raises:
         AbsentError: it has none.
-        MediaError: it cannot be read.
+        MediaError: it cannot be read, or the source says why the clip is of no use.
     """
-    if clip.audio is None:
+    if clip.fault:
+        raise MediaError(clip.fault)
+    if pending is None:
         raise AbsentError("the source names no audio for this clip")
     try:
-        sound = read_audio(clip.audio.path, *clip.audio.span)
+        return pending.result()
     except StreamAbsent as error:
         raise AbsentError(str(error)) from error
-    if not np.isfinite(sound).all():
-        raise MediaError(f"{clip.audio.path}: its sound holds a value that is no number; make the file anew")
-    return sound

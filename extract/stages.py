@@ -3,7 +3,7 @@
 Each prepares one clip at a time, where what is wrong with that clip comes to light, then computes several together.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
@@ -11,16 +11,16 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from sadgr.align.pooling import frame_ranges, pool_inside, pool_words
+from sadgr.align import pool_blocks
+from sadgr.align.grid import frame_ranges
 from sadgr.cache import FeatureSet
-from sadgr.extract.audio import AudioEncoder, AudioFeatures, AudioInput
+from sadgr.extract.audio import AudioEncoder, AudioInput, Frames
 from sadgr.extract.clips import Clip
+from sadgr.extract.decoding import Decoded, Wanted
 from sadgr.extract.errors import AbsentError, ClipError
-from sadgr.extract.media.errors import StreamAbsent
-from sadgr.extract.media.video import VideoFrames, read_frames
-from sadgr.extract.presets import VIDEO_FRAMES
-from sadgr.extract.sound import read_sound
-from sadgr.extract.text import TextEncoder, TextInput
+from sadgr.extract.media.sampling import Sampling
+from sadgr.extract.media.video import VideoFrames
+from sadgr.extract.text import TextEncoder, TextFeatures, TextInput
 from sadgr.extract.video import VideoEncoder
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -51,12 +51,30 @@ class Stage(Protocol[Raw]):
         """Modality of the feature set that it fills."""
         ...
 
-    def prepare(self, clip: Clip) -> Raw:
+    @property
+    def at_once(self) -> int:
+        """How many clips are computed together at most."""
+        ...
+
+    def load(self) -> None:
+        """Load the encoder, where that has not happened yet."""
+        ...
+
+    def wanted(self, clip: Clip) -> Wanted | None:
+        """Return what is to be decoded for a clip; None for nothing."""
+        ...
+
+    def prepare(self, clip: Clip, decoded: Decoded | None, kept: frozenset[str]) -> Raw:
         """Make one clip ready.
+
+        Args:
+            clip: the clip.
+            decoded: what `wanted` asked for.
+            kept: what of its features goes into the cache.
 
         Raises:
             AbsentError: the clip has no such modality.
-            MediaError, ClipError, AlignError: this clip fails.
+            ClipError, AlignError: this clip fails.
         """
         ...
 
@@ -81,82 +99,168 @@ class TextStage:
     """Transcripts to word features."""
 
     name = "text"
+    at_once = 8
 
     def __init__(self, encoder: Lazy[TextEncoder]) -> None:
         self._encoder = encoder
 
-    def prepare(self, clip: Clip) -> TextInput:
+    def load(self) -> None:
+        """Load the encoder."""
+        self._encoder.engine  # noqa: B018
+
+    def wanted(self, clip: Clip) -> Wanted | None:
+        """Nothing is decoded for it."""
+
+    def prepare(self, clip: Clip, decoded: Decoded | None, kept: frozenset[str]) -> tuple[TextInput, frozenset[str]]:
         """Cut the transcript into wordpieces."""
         if not clip.words:
             raise AbsentError("the transcript is empty")
-        return self._encoder.engine.prepare(clip.words)
+        return self._encoder.engine.prepare(clip.words), kept
 
-    def encode(self, batch: Sequence[TextInput]) -> list[Encoded]:
+    def encode(self, batch: Sequence[tuple[TextInput, frozenset[str]]]) -> list[Encoded]:
         """Encode transcripts."""
-        return [Encoded({"words": one.words, "mean": one.mean}) for one in self._encoder.engine.encode(batch)]
+        features = self._encoder.engine.encode([prepared for prepared, _ in batch])
+        return [Encoded(_kept_text(one, kept)) for one, (_, kept) in zip(features, batch, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A clip's sound, made ready, with its word times, where it has some, and what became of its decoder."""
+
+    prepared: AudioInput
+    times: Arrays | None
+    kept: frozenset[str]
+    trouble: str
 
 
 class AudioStage:
-    """Sound to features of audio frames, pooled into words (eq. 3) and over the clip (eq. 6)."""
+    """Sound to features of audio frames, pooled into words (eq. 3) and over the clip (eq. 6).
+
+    Args:
+        encoder: the encoder.
+        words: word times; None where no words are pooled.
+    """
 
     name = "audio"
+    at_once = 1  # one clip's sound at a time goes through the model anyway, and may last an hour
 
-    def __init__(self, encoder: Lazy[AudioEncoder], words: FeatureSet) -> None:
+    def __init__(self, encoder: Lazy[AudioEncoder], words: FeatureSet | None) -> None:
         self._encoder = encoder
         self._words = words
 
-    def prepare(self, clip: Clip) -> tuple[AudioInput, Arrays]:
+    def load(self) -> None:
+        """Load the encoder."""
+        self._encoder.engine  # noqa: B018
+
+    def wanted(self, clip: Clip) -> Wanted | None:
+        """Its sound."""
+        return None if clip.audio is None else Wanted(clip.audio)
+
+    def prepare(self, clip: Clip, decoded: Decoded | None, kept: frozenset[str]) -> _Heard:
         """Normalise the waveform and look up the word times."""
-        waveform = read_sound(clip)
-        prepared, times = self._encoder.engine.prepare(waveform), self._times(clip)
-        frame_ranges(self._encoder.engine.grid(len(waveform)), times["start"], times["end"])  # are the times usable?
-        return prepared, times
+        if decoded is None:
+            raise AbsentError("the source names no audio for this clip")
+        waveform: npt.NDArray[np.float32] = decoded.content
+        prepared, times = self._encoder.engine.prepare(waveform), None
+        if self._words is not None:
+            times = _times(clip, self._words)
+            frame_ranges(self._encoder.engine.grid(len(waveform)), times["start"], times["end"])  # are they usable?
+        return _Heard(prepared, times, kept, decoded.trouble)
 
-    def _times(self, clip: Clip) -> Arrays:
-        times = self._words.read(clip.clip_id) if clip.clip_id in self._words.known_entries() else None
-        if times is None:
-            raise ClipError("the clip's words have no times; align it first")
-        return times
-
-    def encode(self, batch: Sequence[tuple[AudioInput, Arrays]]) -> list[Encoded]:
+    def encode(self, batch: Sequence[_Heard]) -> list[Encoded]:
         """Encode and pool."""
-        features = self._encoder.engine.encode([prepared for prepared, _ in batch])
-        return [Encoded(_pool(one, times)) for one, (_, times) in zip(features, batch, strict=True)]
+        encoder = self._encoder.engine
+        return [Encoded(_pooled(encoder, one), one.trouble, bool(one.trouble)) for one in batch]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A clip's video frames, made ready; times (Lv,) are seconds from the clip's start."""
+
+    prepared: Any
+    seconds: npt.NDArray[np.float64]
+    kept: frozenset[str]
+    remark: str
+    flagged: bool
 
 
 class VideoStage:
-    """Sampled video frames to one vector each (eq. 4)."""
+    """Sampled video frames to one vector each (eq. 4).
+
+    Args:
+        encoder: the encoder.
+        sampling: which video frames.
+    """
 
     name = "video"
+    at_once = 8
 
-    def __init__(self, encoder: Lazy[VideoEncoder]) -> None:
+    def __init__(self, encoder: Lazy[VideoEncoder], sampling: Sampling) -> None:
         self._encoder = encoder
+        self._sampling = sampling
 
-    def prepare(self, clip: Clip) -> tuple[Any, VideoFrames]:
-        """Decode, resize and normalise the sampled frames."""
-        if clip.video is None:
+    def load(self) -> None:
+        """Load the encoder."""
+        self._encoder.engine  # noqa: B018
+
+    def wanted(self, clip: Clip) -> Wanted | None:
+        """Its sampled video frames."""
+        return None if clip.video is None else Wanted(clip.video, self._sampling)
+
+    def prepare(self, clip: Clip, decoded: Decoded | None, kept: frozenset[str]) -> _Seen:
+        """Resize and normalise the sampled frames."""
+        if decoded is None:
             raise AbsentError("the source names no video for this clip")
-        try:
-            frames = read_frames(clip.video.path, VIDEO_FRAMES, *clip.video.span)
-        except StreamAbsent as error:
-            raise AbsentError(str(error)) from error
-        return self._encoder.engine.prepare(frames.pixels), frames
+        frames: VideoFrames = decoded.content
+        remark = "; ".join(filter(None, (decoded.trouble, frames.fallback, frames.remark)))
+        prepared = self._encoder.engine.prepare(frames.pixels)
+        return _Seen(prepared, frames.seconds, kept, remark, bool(decoded.trouble or frames.fallback))
 
-    def encode(self, batch: Sequence[tuple[Any, VideoFrames]]) -> list[Encoded]:
+    def encode(self, batch: Sequence[_Seen]) -> list[Encoded]:
         """Encode the frames of all clips together."""
-        vectors = self._encoder.engine.encode([prepared for prepared, _ in batch])
+        vectors = self._encoder.engine.encode([one.prepared for one in batch])
         return [
-            Encoded({"frames": one, "seconds": frames.seconds}, frames.remark)
-            for one, (_, frames) in zip(vectors, batch, strict=True)
+            Encoded(_kept_video(one, seen), seen.remark, seen.flagged) for one, seen in zip(vectors, batch, strict=True)
         ]
 
 
-def _pool(features: AudioFeatures, times: Arrays) -> Arrays:
-    frames, grid, start, end = features.frames, features.grid, times["start"], times["end"]
-    arrays = {
-        "words": pool_words(frames, grid, start, end),
-        "mean": frames.mean(axis=0, dtype=np.float64).astype(np.float32),
-    }
-    if len(start):
-        arrays["mean_words"] = pool_inside(frames, grid, start, end)
+def _times(clip: Clip, words: FeatureSet) -> Arrays:
+    times = words.read(clip.clip_id) if clip.clip_id in words.known_entries() else None
+    if times is None:
+        raise ClipError("the clip's words have no times; align it first")
+    return times
+
+
+def _kept_text(features: TextFeatures, kept: frozenset[str]) -> Arrays:
+    """Name what is kept; wordpieces come with their ids and the words that they belong to."""
+    tokens = {"tokens": features.tokens, "input_ids": features.input_ids, "word_ids": features.word_ids}
+    arrays = {"words": features.words, "mean": features.mean}
+    return {name: array for name, array in arrays.items() if name in kept} | (tokens if "tokens" in kept else {})
+
+
+def _kept_video(vectors: npt.NDArray[np.float32], seen: _Seen) -> Arrays:
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    if "frames" in seen.kept:
+        arrays |= {"frames": vectors, "seconds": seen.seconds}
+    if "mean" in seen.kept:
+        arrays["mean"] = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return arrays
+
+
+def _pooled(encoder: AudioEncoder, heard: _Heard) -> Arrays:
+    """Encode and pool a clip's sound, window by window where it is long."""
+    kept, none = heard.kept, np.zeros(0)
+    start, end = (none, none) if heard.times is None else (heard.times["start"], heard.times["end"])
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    blocks: Iterable[Frames] = encoder.blocks(heard.prepared)
+    if "frames" in kept:  # the whole clip's frames: 553 MB an hour, 768 wide
+        arrays["frames"] = np.concatenate(list(blocks))
+        blocks = [arrays["frames"]]
+    pooled = pool_blocks(blocks, encoder.grid(heard.prepared.samples), start, end)
+    if "mean" in kept:
+        arrays["mean"] = pooled.mean
+    if "words" in kept and heard.times is not None:
+        arrays["words"] = pooled.words
+        if pooled.mean_words is not None and "mean" in kept:
+            arrays["mean_words"] = pooled.mean_words
     return arrays

@@ -1,17 +1,18 @@
 """Audio features of a Whisper encoder, which takes windows of 30 s and pads shorter audio to that."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
-from sadgr.align.pooling import FrameGrid
-from sadgr.extract.audio import AudioFeatures, AudioInput, Waveform, checked, feature_extractor
+from sadgr.align.grid import FrameGrid
+from sadgr.extract.audio import AudioFeatures, AudioInput, Frames, Waveform, check_count, feature_extractor, whole
 from sadgr.extract.checkpoint import Checkpoint
 from sadgr.extract.encoder import load_model
 from sadgr.extract.errors import ClipError
+from sadgr.extract.layers import LAST, Layer
 from sadgr.extract.media.audio import SAMPLE_RATE_HZ
+from sadgr.extract.windows import join
 
 HOP_SAMPLES = 320
 WINDOW_SECONDS = 30
@@ -19,6 +20,7 @@ OVERLAP_SECONDS = 4
 WINDOWING = {"window_seconds": WINDOW_SECONDS, "overlap_seconds": OVERLAP_SECONDS}
 _WINDOW = WINDOW_SECONDS * SAMPLE_RATE_HZ
 _OVERLAP = OVERLAP_SECONDS * SAMPLE_RATE_HZ
+_WINDOW_FRAMES = _WINDOW // HOP_SAMPLES
 
 
 def window_starts(samples: int) -> list[int]:
@@ -35,9 +37,11 @@ class WhisperEncoder:
     Args:
         checkpoint: model and feature extractor.
         device: where it computes.
+        layer: which layer the frames come from.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, layer: Layer = LAST) -> None:
+        self._layer = layer.of(checkpoint.config())
         model: Any = load_model(checkpoint, device)
         self._encoder = model.get_encoder()
         self._device = device
@@ -49,35 +53,32 @@ class WhisperEncoder:
         return FrameGrid(HOP_SAMPLES, 0, -(-samples // HOP_SAMPLES), SAMPLE_RATE_HZ)
 
     def prepare(self, raw: Waveform) -> AudioInput:
-        """Turn a waveform into log-mel windows, (W, mels, 3000).
+        """Take a waveform.
 
         Raises:
             ClipError: it is empty.
         """
         if len(raw) == 0:
             raise ClipError("the audio has no samples")
-        windows = [raw[start : start + _WINDOW] for start in window_starts(len(raw))]
-        mels = self._extractor(windows, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").input_features
-        return AudioInput(mels, len(raw))
+        return AudioInput(raw)
 
-    @torch.inference_mode()
+    def blocks(self, one: AudioInput) -> Iterator[Frames]:
+        """Give a clip's frames window by window, in order: blocks (m, D) float32, together (La, D)."""
+        count = self.grid(one.samples).count
+        starts = window_starts(one.samples)
+        edges = [(start // HOP_SAMPLES, min(start // HOP_SAMPLES + _WINDOW_FRAMES, count)) for start in starts]
+        for start, window in zip(starts, join(edges, count), strict=True):
+            yield self._frames(one.waveform[start : start + _WINDOW])[window.kept]
+
     def encode(self, batch: Sequence[AudioInput]) -> list[AudioFeatures]:
         """Return the frames of each clip."""
-        features = []
-        for one in batch:
-            hidden = self._encoder(one.windows.to(self._device)).last_hidden_state.float().cpu()  # (W, 1500, D)
-            features.append(checked(_joined(hidden, one.samples), self.grid(one.samples)))
-        return features
+        return [whole(self.blocks(one), self.grid(one.samples)) for one in batch]
 
-
-def _joined(hidden: torch.Tensor, samples: int) -> torch.Tensor:
-    """Put windows (W, 1500, D) together to the clip's real frames (La, D)."""
-    starts = np.array(window_starts(samples)) // HOP_SAMPLES
-    half = _OVERLAP // HOP_SAMPLES // 2
-    count = -(-samples // HOP_SAMPLES)
-    parts = []
-    for window, start in enumerate(starts):
-        first = 0 if window == 0 else half
-        last = count - start if window == len(starts) - 1 else hidden.shape[1] - half
-        parts.append(hidden[window, first:last])
-    return torch.cat(parts)
+    @torch.inference_mode()
+    def _frames(self, samples: Waveform) -> Frames:
+        """Return the frames of a window of 30 s, (1500, D), those beyond the end of its samples included."""
+        mels = self._extractor(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").input_features
+        output = self._encoder(mels.to(self._device), output_hidden_states=not self._layer.is_last)
+        hidden: Frames = self._layer.pick(output)[0].float().cpu().numpy()  # (1500, D)
+        check_count(len(hidden), _WINDOW_FRAMES)
+        return hidden

@@ -14,8 +14,10 @@ from sadgr.cache.publish import make_folder, writable
 from sadgr.cache.publish import replace as replace_file
 from sadgr.extract.alignment import usable_times, utterance_of
 from sadgr.extract.clips import Clip, Medium
+from sadgr.extract.decoding import Decoders
 from sadgr.extract.errors import AbsentError, SourceError
 from sadgr.extract.media.errors import MediaError
+from sadgr.extract.sound import begin_sound
 from sadgr.extract.sources import open_source, read_clips
 
 Format = Literal["json", "textgrid", "csv"]
@@ -50,6 +52,7 @@ class Written:
 
 def write_words(
     source: Path,
+    layout: str | None,
     aligner: Aligner,
     form: Format,
     output: Path | None,
@@ -65,6 +68,7 @@ def write_words(
 
     Args:
         source: what is aligned.
+        layout: of the source; None recognises it.
         aligner: finds the times.
         form: of the files.
         output: a file; or a folder, where there are several clips or it is one already; None gives the text to `put`.
@@ -78,7 +82,7 @@ def write_words(
         AlignerUnavailable: the aligner cannot work here.
         NotWritableError: the output cannot be written.
     """
-    clips = read_clips(open_source(source))
+    clips = read_clips(open_source(source, layout))
     together = source.is_file() or len(clips) == 1
     if form == "textgrid" and output is None and not together:
         raise SourceError(f"{source} holds {len(clips)} clips and a TextGrid one; add -o FOLDER")
@@ -86,7 +90,8 @@ def write_words(
     if into_folder and output is not None:
         with writable(output):
             make_folder(output)
-    found = list(_aligned(clips, aligner, stop, say))
+    with Decoders() as decoders:
+        found = list(_aligned(clips, aligner, decoders, stop, say))
     results = [_joined(source.stem, found)] if together and len(clips) > 1 and found else found
     if form == "csv":
         _put(as_csv({one.name: one.times for one in results}), output, into_folder, source.stem + ".csv", put)
@@ -95,23 +100,28 @@ def write_words(
             text = _text(form, one, named=not together and output is None)
             _put(text, output, into_folder, escape(one.name) + _ENDINGS[form], put)
         if plot is not None:
-            _draw(plot if together else plot.with_stem(f"{plot.stem}-{escape(one.name)}"), one)
+            with Decoders(workers=1) as decoders:
+                _draw(plot if together else plot.with_stem(f"{plot.stem}-{escape(one.name)}"), one, decoders)
     return Written(len(clips) - len(found), len(clips), not stop())
 
 
 def _aligned(
-    clips: Sequence[Clip], aligner: Aligner, stop: Callable[[], bool], say: Callable[[str], None]
+    clips: Sequence[Clip],
+    aligner: Aligner,
+    decoders: Decoders,
+    stop: Callable[[], bool],
+    say: Callable[[str], None],
 ) -> Iterator[Aligned]:
     """Give each clip that was aligned, and say why the others were not."""
     handed: dict[str, tuple[Clip, float]] = {}
     shown = Progress(f"word times ({aligner.name})", len(clips))
 
     def utterances() -> Iterator[Utterance]:
-        for clip in clips:
+        for clip, pending in decoders.ahead(clips, lambda clip: begin_sound(clip, decoders)):
             if stop():
                 return
             try:
-                utterance = utterance_of(clip)
+                utterance, _ = utterance_of(clip, pending)
             except (AbsentError, MediaError) as error:
                 say(f"{clip.clip_id}: failed: {error}")
                 shown.step()
@@ -157,9 +167,10 @@ def _put(text: str, output: Path | None, into_folder: bool, name: str, put: Call
         replace_file(output / name if into_folder else output, text.encode("utf-8"))
 
 
-def _draw(path: Path, one: Aligned) -> None:
+def _draw(path: Path, one: Aligned, decoders: Decoders) -> None:
     from sadgr.extract.word_picture import word_picture
 
     first = one.clips[0]
     whole = replace(first, clip_id=one.name, transcript="", audio=first.audio and Medium(first.audio.path))
-    replace_file(path, word_picture(utterance_of(whole), one.times, path.suffix.lstrip(".")))
+    utterance, _ = utterance_of(whole, begin_sound(whole, decoders))
+    replace_file(path, word_picture(utterance, one.times, path.suffix.lstrip(".")))

@@ -1,15 +1,18 @@
 """Opening media files, choosing their streams, and their time line.
 
-Time line: t = 0 of a recording is the earliest start of its chosen streams (FFmpeg's best video and best audio stream),
-and never before time stamp 0: what carries a negative time stamp (encoder priming, the head that an edit list hides) is
+Of several streams of a kind the one that carries the default disposition is chosen; where none or several carry it,
+FFmpeg's best one (which goes by resolution or bit rate). `choice_text` says which.
+
+Time line: t = 0 of a recording is the earliest start of its chosen streams (one of video, one of audio), and never before time stamp 0: what carries a negative time stamp (encoder priming, the head that an edit list hides) is
 not meant to be shown or heard, and is dropped.
 """
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import av
 from av.audio.stream import AudioStream
@@ -18,6 +21,8 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from sadgr.extract.media.errors import MediaError, StreamAbsent
+
+AnyStream = TypeVar("AnyStream", bound=Stream)
 
 # FFmpeg draws any text file as a film of letters; a transcript is no recording.
 TEXT_FORMATS = frozenset({"tty"})
@@ -81,16 +86,35 @@ def check_readable(path: Path) -> None:
 
 
 def find_video(container: InputContainer) -> VideoStream | None:
-    """Return FFmpeg's best video stream, or the first that is no attached picture (cover art), or None."""
-    best = container.streams.best("video")
+    """Return the video stream to read, or None; attached pictures (cover art) are none."""
     candidates = [stream for stream in container.streams.video if not is_attached_picture(stream)]
-    return next((stream for stream in candidates if stream is best), next(iter(candidates), None))
+    return _default_or_best(candidates, container.streams.best("video"))
 
 
 def find_audio(container: InputContainer) -> AudioStream | None:
-    """Return FFmpeg's best audio stream, or None."""
-    best = container.streams.best("audio")
-    return next((stream for stream in container.streams.audio if stream is best), None)
+    """Return the audio stream to read, or None."""
+    return _default_or_best(list(container.streams.audio), container.streams.best("audio"))
+
+
+def _default_or_best(candidates: Sequence[AnyStream], best: Stream | None) -> AnyStream | None:
+    default = [stream for stream in candidates if is_default(stream)]
+    if len(default) == 1:
+        return default[0]
+    return next((stream for stream in candidates if stream is best), next(iter(candidates), None))
+
+
+def choice_text(container: InputContainer, stream: Stream | None) -> str:
+    """Say which of several streams of a kind was chosen and why; empty where there was no choice.
+
+    "v:1" is the second video stream, as FFmpeg's own options count them.
+    """
+    if stream is None:
+        return ""
+    rivals = [one for one in container.streams.get({stream.type: ALL}) if not is_attached_picture(one)]
+    if len(rivals) < 2:
+        return ""
+    why = "the default" if sum(map(is_default, rivals)) == 1 else "FFmpeg's best"
+    return f"{stream.type} stream {stream.type[0]}:{rivals.index(stream)} of {len(rivals)} ({why})"
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -101,6 +125,7 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     """
     stream = find_video(container)
     if stream is None:
+        _check_any(container, path)
         raise StreamAbsent(f"{path}: this file has no video stream")
     return stream
 
@@ -113,13 +138,25 @@ def audio_stream(container: InputContainer, path: Path) -> AudioStream:
     """
     stream = find_audio(container)
     if stream is None:
+        _check_any(container, path)
         raise StreamAbsent(f"{path}: this file has no audio stream")
     return stream
+
+
+def _check_any(container: InputContainer, path: Path) -> None:
+    """Refuse a file that holds neither sound nor picture: what it seemed to be was its name alone."""
+    if find_audio(container) is None and find_video(container) is None:
+        raise MediaError(f"{path}: damaged or no medium: it holds neither audio nor video; fetch it again")
 
 
 def stamps_packets(container: InputContainer) -> bool:
     """Tell whether a container stores the time of every packet, so that there can be gaps between them."""
     return container.format.name.startswith(STAMPED_FORMATS)
+
+
+def is_default(stream: Stream) -> bool:
+    """Tell whether a stream carries the default disposition."""
+    return bool(stream.disposition & Disposition.default)
 
 
 def is_attached_picture(stream: Stream) -> bool:

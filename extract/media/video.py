@@ -1,4 +1,4 @@
-"""Uniformly sampled video frames out of any media file, whole or a span of it."""
+"""Sampled video frames out of any media file, whole or a span of it."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,17 +11,15 @@ from numpy.typing import NDArray
 from sadgr.extract.media.completeness import check_complete
 from sadgr.extract.media.container import open_media, origin_seconds, stamps_packets, time_base_seconds, video_stream
 from sadgr.extract.media.errors import MediaError
-from sadgr.extract.media.sampling import choose_frames, shown_during
+from sadgr.extract.media.sampling import UNIFORM, Sampling, choose_frames, shown_during
 from sadgr.extract.media.span import Span
 from sadgr.extract.media.timeline import Timeline, build_timeline, frame_stamps, packet_stamps
 from sadgr.extract.media.with_decord import DecordUnfit, check_fit, pick_with_decord
 from sadgr.extract.media.with_pyav import FrameMissed, pick_by_number, pick_by_stamp
 
-DEFAULT_FRAME_COUNT = 16
 VIDEO_POLICY: dict[str, str | int] = {
-    "version": 1,
+    "version": 2,
     "decoders": "decord where checked, else pyav",
-    "sampling": "frames on display at the centres of equal parts",
     "orientation": "display matrix",
     "origin": "earliest chosen stream, not before time stamp 0",
 }
@@ -36,12 +34,14 @@ class VideoFrames:
         seconds: (Lv,) float64, when each came on display, from the clip's start; strictly increasing, >= 0.
         decoder: which decoder gave the pixels; they differ by rounding at most.
         remark: why decord was left, or empty.
+        fallback: what stands in for the frames that were asked for, or empty.
     """
 
     pixels: NDArray[np.uint8]
     seconds: NDArray[np.float64]
     decoder: Literal["decord", "pyav"]
     remark: str = ""
+    fallback: str = ""
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
@@ -54,44 +54,47 @@ class VideoFrames:
 
 @dataclass(frozen=True)
 class _Choice:
-    """Frames chosen from a timeline: their indices (m,), stamps (m,) and times (m,) from the clip's start."""
+    """Frames chosen from a timeline: their indices (m,), stamps (m,) and times (m,) from the clip's start; see `VideoFrames`."""
 
     indices: NDArray[np.intp]
     stamps: NDArray[np.int64]
     seconds: NDArray[np.float64]
+    fallback: str
 
 
 def read_frames(
     path: Path,
-    count: int = DEFAULT_FRAME_COUNT,
+    sampling: Sampling | int = UNIFORM,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
+    pyav_only: bool = False,
 ) -> VideoFrames:
-    """Decode frames sampled uniformly over a clip's real duration.
+    """Decode sampled frames of a clip.
 
     Args:
         path: a media file.
-        count: how many frames to take at most, >= 1.
+        sampling: which frames; a number stands for so many, uniformly.
         start_seconds: start of the clip within the recording, from its origin (see `container`); None for t = 0.
         end_seconds: end of the clip (exclusive); None for the end of the video stream.
+        pyav_only: leave decord out.
 
     Returns:
-        min(count, frames available) frames, fewer where frames of unequal length would repeat. A frame that was on
-        display before the clip's start counts from that start.
+        The frames, each once. A frame that was on display before the clip's start counts from that start. Where key frames
+        are wanted and the clip has none, frames sampled uniformly stand in, and `fallback` says so.
 
     Raises:
-        ValueError: for a count below 1, or a span that is empty or not finite.
+        ValueError: for a span that is empty or not finite.
         StreamAbsent: when the file has no video stream (cover art is none).
         MediaError: when the file is unreadable, damaged or truncated, or ends before the span does.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count}")
+    if isinstance(sampling, int):
+        sampling = Sampling(frames=sampling)
     span = Span.of(start_seconds, end_seconds)
-    frames = _read_by_packets(path, span, count)
-    return frames if frames is not None else _read_by_decoding(path, span, count)
+    frames = _read_by_packets(path, span, sampling, pyav_only)
+    return frames if frames is not None else _read_by_decoding(path, span, sampling)
 
 
-def _read_by_packets(path: Path, span: Span, count: int) -> VideoFrames | None:
+def _read_by_packets(path: Path, span: Span, sampling: Sampling, pyav_only: bool) -> VideoFrames | None:
     """Decode the frames that the packets announce; None when packets do not tell, or the decoder does not follow."""
     with open_media(path) as container:
         stream = video_stream(container, path)
@@ -102,22 +105,25 @@ def _read_by_packets(path: Path, span: Span, count: int) -> VideoFrames | None:
         if timeline is None:
             return None
         check_complete(path, container, stream, Fraction(timeline.end_seconds))
-    choice = _choose(path, timeline, span, count)
+    choice = _choose(path, timeline, span, sampling)
     with open_media(path) as container:
         stream = video_stream(container, path)
         try:
+            if pyav_only:
+                raise DecordUnfit("decord was left out")
             size = check_fit(container, stream, timeline, choice.stamps)
-            return VideoFrames(pick_with_decord(path, timeline, choice.indices, size), choice.seconds, "decord")
+            pixels = pick_with_decord(path, timeline, choice.indices, size)
+            return VideoFrames(pixels, choice.seconds, "decord", fallback=choice.fallback)
         except DecordUnfit as unfit:
             remark = str(unfit)
         try:
             pixels = pick_by_stamp(container, stream, path, timeline, choice.stamps)
         except FrameMissed:
             return None
-    return VideoFrames(pixels, choice.seconds, "pyav", remark)
+    return VideoFrames(pixels, choice.seconds, "pyav", remark, choice.fallback)
 
 
-def _read_by_decoding(path: Path, span: Span, count: int) -> VideoFrames:
+def _read_by_decoding(path: Path, span: Span, sampling: Sampling) -> VideoFrames:
     """Decode the stream twice from its start: once for the times of its frames, once for the chosen ones."""
     with open_media(path) as container:
         stream = video_stream(container, path)
@@ -129,22 +135,26 @@ def _read_by_decoding(path: Path, span: Span, count: int) -> VideoFrames:
                 "frame: cut it again with re-encoding"
             )
         check_complete(path, container, stream, Fraction(timeline.end_seconds))
-    choice = _choose(path, timeline, span, count)
+    choice = _choose(path, timeline, span, sampling)
     with open_media(path) as container:
         numbers = choice.indices + timeline.hidden_count  # only frames before the origin are hidden here
         pixels = pick_by_number(container, video_stream(container, path), path, numbers)
-    return VideoFrames(
-        pixels, choice.seconds, "pyav", "seeking or its packets do not lead to its frames: decoded from the start"
-    )
+    remark = "seeking or its packets do not lead to its frames: decoded from the start"
+    return VideoFrames(pixels, choice.seconds, "pyav", remark, choice.fallback)
 
 
-def _choose(path: Path, timeline: Timeline, span: Span, count: int) -> _Choice:
+def _choose(path: Path, timeline: Timeline, span: Span, sampling: Sampling) -> _Choice:
     span.check_within(timeline.end_seconds, f"{path} (video)")
     shown = shown_during(timeline.seconds, span)
     end = timeline.end_seconds if span.end_seconds is None else min(span.end_seconds, timeline.end_seconds)
     on_display = np.maximum(timeline.seconds[shown], span.start_seconds)
     if len(on_display) == 0:
         raise MediaError(f"{path}: no video frame is shown before {span.end_seconds} s; correct the span")
-    within = choose_frames(on_display, end, count)
+    within, fallback = sampling.choose(on_display, end, np.isin(timeline.stamps[shown], timeline.key_stamps)), ""
+    if len(within) == 0:
+        within, fallback = (
+            choose_frames(on_display, end, sampling.frames),
+            "no key frame lies in the clip: sampled uniformly",
+        )
     indices = within + shown.start
-    return _Choice(indices, timeline.stamps[indices], on_display[within] - span.start_seconds)
+    return _Choice(indices, timeline.stamps[indices], on_display[within] - span.start_seconds, fallback)

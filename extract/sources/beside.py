@@ -49,6 +49,7 @@ class BesideSource:
 
     layout = "media with text"
     dataset = None
+    expected = "a media file (or a folder of them) with .srt, .vtt, .lab or .txt beside it"
 
     def __init__(self, path: Path) -> None:
         self.path = path

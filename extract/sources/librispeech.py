@@ -18,6 +18,7 @@ class LibriSpeechSource:
 
     layout = "librispeech"
     dataset = "librispeech"
+    expected = "LibriSpeech's folders with *.trans.txt"
 
     def __init__(self, path: Path) -> None:
         self.path = path

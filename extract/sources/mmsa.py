@@ -21,6 +21,7 @@ class MmsaSource:
 
     layout = "mmsa"
     dataset = None
+    expected = "label.csv with Raw/<video_id>/<clip_id>.mp4 (MMSA)"
 
     def __init__(self, path: Path) -> None:
         self.path = path

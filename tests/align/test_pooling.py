@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sadgr.align.errors import PoolingError
-from sadgr.align.pooling import FrameGrid, frame_ranges, pool_inside, pool_words
+from sadgr.align.grid import FrameGrid, frame_ranges
+from sadgr.align.pooling import pool_blocks, pool_inside, pool_words
 
 RATE_HZ = 16000
 
@@ -158,6 +159,32 @@ def test_equals_a_loop_over_words_and_frames(case):
     np.testing.assert_allclose(
         pool_inside(frames, grid, starts, ends), frames[inside].mean(axis=0), rtol=1e-5, atol=1e-6
     )
+
+
+@given(grid_and_words(), st.lists(st.integers(0, 60), max_size=4).map(sorted), st.booleans())
+def test_pooling_by_blocks_equals_pooling_at_once(case, cuts, some_words):
+    grid, starts, ends = case
+    starts, ends = (starts, ends) if some_words else (times(), times())
+    frames = np.random.default_rng(0).normal(size=(grid.count, 3)).astype(np.float32)
+    edges = [0, *(min(cut, grid.count) for cut in cuts), grid.count]  # some blocks are empty
+    pooled = pool_blocks((frames[first:last] for first, last in pairwise(edges)), grid, starts, ends)
+    np.testing.assert_allclose(pooled.words, pool_words(frames, grid, starts, ends), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(pooled.mean, frames.mean(axis=0, dtype=np.float64), rtol=1e-6, atol=1e-7)
+    if some_words:
+        np.testing.assert_allclose(pooled.mean_words, pool_inside(frames, grid, starts, ends), rtol=1e-6, atol=1e-7)
+    else:
+        assert pooled.mean_words is None
+    assert {pooled.words.dtype, pooled.mean.dtype} == {np.dtype(np.float32)}
+
+
+def test_blocks_that_are_not_the_grids():
+    block = np.ones((4, 2), dtype=np.float32)
+    with pytest.raises(PoolingError, match="there are 8 frames; this grid expects 9"):
+        pool_blocks([block, block], whisper(9), times(0), times(0.1))
+    with pytest.raises(PoolingError, match=r"\(4, 2\) after 4 others; this grid expects \(7, D\)"):
+        pool_blocks([block, block], whisper(7), times(0), times(0.1))
+    with pytest.raises(PoolingError, match="there are 0 frames"):
+        pool_blocks([], whisper(7), times(0), times(0.1))
 
 
 @given(grid_and_words())

@@ -3,9 +3,10 @@ import pytest
 import torch
 import transformers
 
-from sadgr.extract.audio import WaveformEncoder, load_audio_encoder
+from sadgr.extract.audio import load_audio_encoder
 from sadgr.extract.checkpoint import Checkpoint
 from sadgr.extract.errors import ClipError, ModelUnavailableError
+from sadgr.extract.waveform import WaveformEncoder
 from sadgr.extract.whisper import WhisperEncoder, window_starts
 
 CPU = torch.device("cpu")

@@ -15,6 +15,7 @@ from sadgr.extract.audio import load_audio_encoder
 from sadgr.extract.checkpoint import Checkpoint, ModelName
 from sadgr.extract.media.audio import read_audio
 from sadgr.extract.presets import Preset
+from sadgr.extract.recipe import Recipe
 from sadgr.extract.run import Request, run
 
 TEXTS = {"a": "so it goes", "b": "it was the best of times", "c": "unbelievably good acting"}
@@ -42,7 +43,7 @@ def extract(tiny, tmp_path, planted_aligner):
     models = Preset(*(ModelName(str(tiny(family))) for family in ("bert", "hubert", "vit")))
 
     def go(source, cache="cache", aligner=planted_aligner, stop=lambda: False, models=models):
-        request = Request(source, tmp_path / cache, "demo", models, "cpu")
+        request = Request(source, tmp_path / cache, "demo", Recipe(models), "cpu")
         return run(request, aligner, stop, lambda _: None)
 
     return go

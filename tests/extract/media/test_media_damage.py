@@ -146,3 +146,14 @@ def test_names_are_taken_literally(studio, name):
     path = studio.film(name, 10, tone=(noise(0.4, 16000), 16000, 0.0))
     assert len(read_frames(path, 2).seconds) == 2
     assert len(read_audio(path)) > 0
+
+
+def test_random_bytes_are_no_medium_whatever_their_ending_says(tmp_path):
+    """FFmpeg takes a .flac by its name, and finds a stream of 0 Hz in it."""
+    for ending in (".flac", ".mp3", ".mp4", ".wav"):
+        path = tmp_path / f"noise{ending}"
+        path.write_bytes(np.random.default_rng(0).bytes(20_000))
+        for read in (read_audio, read_frames):
+            with pytest.raises(MediaError) as error:
+                read(path)
+            assert not isinstance(error.value, StreamAbsent), ending

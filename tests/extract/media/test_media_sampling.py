@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sadgr.extract.media.sampling import choose_frames, shown_during
+from sadgr.extract.media.sampling import Sampling, choose_by_rate, choose_evenly, choose_frames, shown_during
 from sadgr.extract.media.span import Span
 
 
@@ -59,3 +59,30 @@ def test_a_span_starts_with_the_frame_that_is_on_display():
 def test_spans_that_are_none_are_refused(bounds):
     with pytest.raises(ValueError, match="span"):
         Span(*bounds)
+
+
+def test_a_rate_gives_the_frames_at_the_centres_of_its_parts():
+    times = np.arange(100) / 25
+    assert choose_by_rate(times, 4.0, 2).tolist() == [6, 18, 31, 43, 56, 68, 81, 93]  # centres 0.25, 0.75, ...
+    assert choose_by_rate(times, 4.0, 100).tolist() == list(range(100))  # faster than the film: each frame once
+    assert choose_by_rate(times + 7, 11.0, 0.1).tolist() == [99]  # one part of 10 s, whose centre lies beyond the end
+    assert choose_by_rate(np.array([0.0]), 0.04, 2).tolist() == [0]
+
+
+def test_key_frames_are_taken_evenly_over_their_list():
+    keys = np.array([0, 12, 24, 36, 48, 60, 72, 84])
+    assert choose_evenly(keys, 4).tolist() == [12, 36, 60, 84]
+    assert choose_evenly(keys, 16).tolist() == keys.tolist()
+    assert choose_evenly(keys, 1).tolist() == [48]
+    assert choose_evenly(keys[:0], 4).tolist() == []
+
+
+def test_samplings_are_read_as_people_write_them():
+    assert Sampling.parse("uniform").settings == {"mode": "uniform", "frames": 16}
+    assert Sampling.parse("keyframe", 8).settings == {"mode": "keyframe", "frames": 8}
+    assert Sampling.parse("fps=2.5").settings == {"mode": "fps", "per_second": 2.5}
+    for wrong in ("", "fps", "fps=", "fps=0", "fps=-1", "fps=nan", "fps=inf", "iframe", "uniform=4", "fps=2fps"):
+        with pytest.raises(ValueError, match=r"expected uniform, keyframe, or fps=K"):
+            Sampling.parse(wrong)
+    with pytest.raises(ValueError, match="how many"):
+        Sampling(frames=0)

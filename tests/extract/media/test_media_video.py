@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sadgr.extract.media.errors import MediaError, StreamAbsent
+from sadgr.extract.media.sampling import Sampling
 from sadgr.extract.media.video import VIDEO_POLICY, VideoFrames, read_frames
 
 B_FRAMES = {"bf": "3", "g": "250", "sc_threshold": "0"}
@@ -121,7 +122,7 @@ def test_a_span_outside_of_the_film_is_refused(studio):
         read_frames(path, 4, 2.0)
     with pytest.raises(ValueError, match="span"):
         read_frames(path, 4, 1.0, 1.0)
-    with pytest.raises(ValueError, match="count"):
+    with pytest.raises(ValueError, match="how many"):
         read_frames(path, 0)
 
 
@@ -154,3 +155,21 @@ def test_policy_can_stand_in_a_fingerprint():
 def test_frames_that_do_not_fit_together_are_refused(shape, seconds):
     with pytest.raises(ValueError, match="must be"):
         VideoFrames(np.zeros(shape, np.uint8), np.array(seconds, float), "pyav")
+
+
+def test_key_frames_and_rates_are_taken_from_real_files(studio):
+    path = studio.film("keys.mp4", 100, options={"g": "10", "keyint_min": "10", "sc_threshold": "0", "bf": "0"})
+    keys = read_frames(path, Sampling("keyframe", 16))
+    assert studio.numbers_of(keys) == list(range(0, 100, 10)) and not keys.fallback
+    assert studio.numbers_of(read_frames(path, Sampling("keyframe", 5))) == [10, 30, 50, 70, 90]
+    assert studio.numbers_of(read_frames(path, Sampling("keyframe", 16), 1.0, 2.0)) == [30, 40]
+    assert studio.numbers_of(read_frames(path, Sampling("fps", 0, 5.0), 1.0, 2.0)) == [27, 32, 37, 42, 47]
+    by_pyav = read_frames(path, Sampling("keyframe", 16), pyav_only=True)
+    assert by_pyav.decoder == "pyav" and studio.numbers_of(by_pyav) == list(range(0, 100, 10))
+
+
+def test_a_span_without_a_key_frame_is_sampled_uniformly_and_says_so(studio):
+    path = studio.film("rare.mp4", 100, options={"g": "200", "sc_threshold": "0"})
+    frames = read_frames(path, Sampling("keyframe", 4), 1.0, 2.0)
+    assert "no key frame" in frames.fallback
+    assert studio.numbers_of(frames) == studio.numbers_of(read_frames(path, 4, 1.0, 2.0))

@@ -1,0 +1,74 @@
+"""Which of a source's clips a run is about."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from sadgr.cache import normalise_id
+from sadgr.extract.clips import Clip
+from sadgr.extract.errors import SourceError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a person chose; the default is everything.
+
+    Attributes:
+        splits: only clips of these; empty for all.
+        patterns: only clips whose id is one of these, or fits one (`*`, `?`, `[...]`), or stands in a file named by one,
+            an id a line; empty for all.
+        limit: at most so many, the first ones; None for all.
+    """
+
+    splits: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    limit: int | None = None
+
+    def of(self, clips: Sequence[Clip]) -> list[Clip]:
+        """Return the chosen clips, in their order.
+
+        Raises:
+            SourceError: a pattern fits no clip, a file of ids cannot be read or names a clip that the source does not, or
+                nothing is left.
+        """
+        left = list(clips)
+        if self.splits:
+            left = [clip for clip in left if clip.columns.get("mode", "") in self.splits]
+            if not left:
+                known = sorted({str(clip.columns.get("mode", "")) for clip in clips} - {""})
+                raise SourceError(
+                    f"no clip of the source is in split {' or '.join(self.splits)}; its splits: {', '.join(known) or 'none'}"
+                )
+        if self.patterns:
+            ids = {clip.clip_id for clip in clips}
+            wanted = set[str]().union(*(_fitting(pattern, ids) for pattern in self.patterns))
+            left = [clip for clip in left if clip.clip_id in wanted]
+        if not left:
+            raise SourceError("no clip is left of what was selected; check --split and --select against --check")
+        return left[: self.limit]
+
+
+def _fitting(pattern: str, ids: Collection[str]) -> set[str]:
+    """Return the ids that a pattern means: an id itself comes first, since ids may hold `[` or be a file's name."""
+    if (one := normalise_id(pattern)) in ids:
+        return {one}
+    if Path(pattern).is_file():
+        return _listed(Path(pattern), ids)
+    if fitting := {one for one in ids if fnmatchcase(one, pattern)}:
+        return fitting
+    raise SourceError(f"--select {pattern!r} is no clip of the source, no file of ids, and fits no id as a pattern")
+
+
+def _listed(path: Path, ids: Collection[str]) -> set[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path} cannot be read as a file of clip ids: {error}") from error
+    wanted = {normalise_id(line.strip()) for line in lines if line.strip()}
+    if strangers := sorted(wanted - set(ids)):
+        raise SourceError(
+            f"{path} names {len(strangers)} clips that the source does not have, such as {strangers[0]!r}; "
+            "it must hold one clip id a line"
+        )
+    return wanted

@@ -1,0 +1,199 @@
+"""Decoding in worker processes: what a broken file does to its decoder, it does to no run.
+
+A worker that hangs past its deadline is killed, one that crashes or eats memory takes only itself along; another takes
+its place, and the medium is tried once more, with PyAV alone.
+"""
+
+import os
+import resource
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import TimeoutError as DeadlineError
+from dataclasses import dataclass
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from sadgr.extract.clips import Medium
+from sadgr.extract.media.audio import read_audio
+from sadgr.extract.media.errors import MediaError
+from sadgr.extract.media.sampling import Sampling
+from sadgr.extract.media.video import VideoFrames, read_frames
+
+DEADLINE_SECONDS = 120.0
+"""Far more than decoding takes: a broken file may keep a decoder busy for ever."""
+DEADLINE_PER_SECOND = 2.0
+"""More for each second that is wanted of a recording, so that an hour is no hang."""
+MEMORY_BYTES = 4 * 2**30
+"""A worker's own memory. An hour of sound takes a quarter of a gigabyte, sixteen pictures of 8K two."""
+MOST_WORKERS = 4
+
+Item = TypeVar("Item")
+Begun = TypeVar("Begun")
+Sound = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be decoded: the sound of a medium, or, where there is a sampling, video frames of it."""
+
+    medium: Medium
+    sampling: Sampling | None = None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What came of it.
+
+    Attributes:
+        content: sound (n,) float32 at 16 kHz, or `VideoFrames`; or what else the workers give.
+        trouble: what became of a first decoder that had to be given up; empty where none had.
+    """
+
+    content: Any
+    trouble: str = ""
+
+
+class Pending:
+    """Decoding that was begun."""
+
+    def __init__(self, wanted: Wanted, begin: Callable[[bool], "ProcessFuture[Any]"]) -> None:
+        self._wanted, self._begin = wanted, begin
+        self._future = begin(False)
+
+    def result(self) -> Decoded:
+        """Wait for it.
+
+        Raises:
+            StreamAbsent: the file has no stream of this kind.
+            MediaError: it cannot be decoded, in whichever way.
+        """
+        try:
+            return Decoded(self._future.result())
+        except (DeadlineError, ProcessExpired, MemoryError) as error:
+            trouble = _in_words(error)
+        except MediaError:
+            raise
+        except Exception as error:
+            raise MediaError(
+                f"{self._wanted.medium.path}: its decoder failed ({_named(error)}); make it anew"
+            ) from error
+        try:
+            return Decoded(self._begin(True).result(), f"{trouble}; PyAV alone took its place")
+        except (DeadlineError, ProcessExpired, MemoryError) as error:
+            again = _in_words(error)
+        except MediaError as error:
+            raise MediaError(f"{error} (before, {trouble})") from error
+        except Exception as error:
+            again = f"its decoder failed ({_named(error)})"
+        raise MediaError(f"{self._wanted.medium.path}: {trouble}; once more with PyAV alone, {again}; make it anew")
+
+
+class Decoders:
+    """Worker processes that decode, started when there is first something to do.
+
+    Args:
+        workers: how many; None for as many as this process may use, at most `MOST_WORKERS`.
+        deadline_seconds: for a medium of no known length; None for `DEADLINE_SECONDS`.
+        memory_bytes: of each worker; None for `MEMORY_BYTES`.
+        decode: what a worker does, given what is wanted and whether PyAV alone is to do it; `decode_medium` by default.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        deadline_seconds: float | None = None,
+        memory_bytes: int | None = None,
+        decode: Callable[[Wanted, bool], Any] | None = None,
+    ) -> None:
+        self.workers = workers or min(MOST_WORKERS, len(os.sched_getaffinity(0)))
+        self._deadline_seconds = deadline_seconds or DEADLINE_SECONDS
+        self._memory_bytes = memory_bytes or MEMORY_BYTES
+        self._decode = decode or decode_medium
+        self._pool: ProcessPool | None = None
+
+    def begin(self, wanted: Wanted) -> Pending:
+        """Begin to decode."""
+        return Pending(wanted, lambda pyav_only: self._schedule(wanted, pyav_only))
+
+    def _schedule(self, wanted: Wanted, pyav_only: bool) -> "ProcessFuture[Any]":
+        if self._pool is None:
+            # A server that holds no model and no threads makes the workers: they begin in milliseconds, and no lock of
+            # this process can be held in them for ever.
+            context = get_context("forkserver")
+            context.set_forkserver_preload([__name__])
+            self._pool = ProcessPool(self.workers, initializer=_enter, initargs=(self._memory_bytes,), context=context)
+        return self._pool.schedule(self._decode, args=(wanted, pyav_only), timeout=self.deadline_of(wanted))
+
+    def deadline_of(self, wanted: Wanted) -> float:
+        """Return the seconds after which a worker that still decodes this is killed."""
+        start, end = wanted.medium.span
+        length = end - (start or 0.0) if end is not None else 0.0
+        return self._deadline_seconds + DEADLINE_PER_SECOND * length
+
+    def ahead(self, items: Iterable[Item], begin: Callable[[Item], Begun]) -> Iterator[tuple[Item, Begun]]:
+        """Begin work on items before it is asked for, so that it is done when it is; two of them a worker.
+
+        Args:
+            items: in order.
+            begin: begins the work on one, without waiting for it.
+        """
+        waiting: deque[tuple[Item, Begun]] = deque()
+        for item in items:
+            waiting.append((item, begin(item)))
+            if len(waiting) > 2 * self.workers:
+                yield waiting.popleft()
+        yield from waiting
+
+    def __enter__(self) -> Self:
+        """Return the decoders."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        """End the workers, whatever they are at."""
+        if self._pool is not None:
+            self._pool.stop()  # type: ignore[no-untyped-call]  # pebble has no annotation there
+            self._pool.join()
+
+
+def decode_medium(wanted: Wanted, pyav_only: bool) -> Sound | VideoFrames:
+    """Decode in this process.
+
+    Raises:
+        StreamAbsent: the file has no stream of this kind.
+        MediaError: it cannot be decoded.
+    """
+    path, span = wanted.medium.path, wanted.medium.span
+    if wanted.sampling is not None:
+        return read_frames(path, wanted.sampling, *span, pyav_only=pyav_only)
+    sound = read_audio(path, *span)
+    if not np.isfinite(sound).all():
+        raise MediaError(f"{path}: its sound holds a value that is no number; make the file anew")
+    return sound
+
+
+def _enter(memory_bytes: int) -> None:
+    """Make a worker's settings: a Ctrl-C at the terminal is the main process's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, ProcessExpired):
+        code = error.exitcode
+        return f"its decoder crashed ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
+    if isinstance(error, MemoryError):
+        return "its decoder wanted more memory than a worker has"
+    seconds: Any = error.args[1] if len(error.args) > 1 else 0.0
+    return f"its decoder hung and was killed after {seconds:.0f} s"
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

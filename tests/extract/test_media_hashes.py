@@ -1,0 +1,76 @@
+import hashlib
+import os
+import time
+
+import pytest
+
+from sadgr.extract import media_hashes
+from sadgr.extract.media_hashes import MediaHashes
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SADGR_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def film(tmp_path):
+    """A file that has not changed lately, as far as its times tell."""
+    path = tmp_path / "source" / "a \U0001f600.mp4"
+    path.parent.mkdir()
+    path.write_bytes(b"one")
+    return path
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_a_settled_file_is_read_once_over_several_runs(home, film, monkeypatch):
+    monkeypatch.setattr(media_hashes, "SETTLED_SECONDS", -60.0)
+    first = MediaHashes(film.parent)
+    assert first[film] == digest(b"one")
+    first.save()
+    monkeypatch.setattr(media_hashes, "file_sha256", None)  # not called again
+    assert MediaHashes(film.parent)[film] == digest(b"one")
+
+
+def test_a_file_that_changed_is_read_again_even_with_its_old_size_and_time(home, film, monkeypatch):
+    monkeypatch.setattr(media_hashes, "SETTLED_SECONDS", -60.0)
+    before = film.stat()
+    first = MediaHashes(film.parent)
+    assert first[film] == digest(b"one")
+    first.save()
+    time.sleep(0.02)
+    film.write_bytes(b"two")
+    os.utime(film, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert MediaHashes(film.parent)[film] == digest(b"two")
+
+
+def test_a_file_that_has_just_changed_is_not_remembered(home, film):
+    first = MediaHashes(film.parent)
+    assert first[film] == digest(b"one")
+    first.save()
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', "\0", '{"a": [[1, 2], 3]}'])
+def test_a_damaged_file_of_hashes_is_no_trouble(home, film, monkeypatch, content):
+    monkeypatch.setattr(media_hashes, "SETTLED_SECONDS", -60.0)
+    first = MediaHashes(film.parent)
+    first[film]
+    first.save()
+    (file,) = home.rglob("*.json")
+    file.write_text(content)
+    assert MediaHashes(film.parent)[film] == digest(b"one")
+
+
+def test_what_cannot_be_read_is_an_error_and_what_cannot_be_written_none(home, film, monkeypatch):
+    monkeypatch.setattr(media_hashes, "SETTLED_SECONDS", -60.0)
+    with pytest.raises(FileNotFoundError):
+        MediaHashes(film.parent)[film.parent / "gone"]
+    home.write_text("a file, no folder")
+    hashes = MediaHashes(film.parent)
+    assert hashes[film] == digest(b"one")
+    hashes.save()
