@@ -172,8 +172,7 @@ def diff(cache: Path, one: str, other: str, dataset: str | None) -> None:
 @JSON
 @friendly(CacheError)
 def failures(cache: Path, dataset: str | None, as_json: bool) -> None:
-    """Tell how far each feature set is: done, failed by reason, left; and the clips that failed, lack a modality or were
-    flagged when they were last worked on.
+    """Tell how far each feature set is (done, failed by reason, left), and which clips are not done as they should be.
 
     `sadgr-extract SOURCE CACHE --retry-failed` works on those that failed alone.
     """

@@ -12,7 +12,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from sadgr.extract.media.completeness import check_complete
+from sadgr.extract.media.completeness import check_complete, check_structure
 from sadgr.extract.media.container import audio_stream, open_media, origin_seconds, stamps_packets, time_base_seconds
 from sadgr.extract.media.errors import MediaError
 from sadgr.extract.media.span import Span
@@ -20,14 +20,17 @@ from sadgr.extract.media.waveform import JITTER_SECONDS, SAMPLE_SCALES, gapless,
 
 SAMPLE_RATE_HZ = 16_000
 AUDIO_POLICY: dict[str, str | int] = {
-    "version": 1,
+    "version": 2,
     "decoder": "pyav",
+    "stream": "the default, else FFmpeg's best",
     "channels": "mean",
     "resampler": "swresample",
     "sample_rate_hz": SAMPLE_RATE_HZ,
     "origin": "earliest chosen stream, not before time stamp 0",
 }
 
+CHECKSUM_CODECS = frozenset({"flac", "wavpack", "tta"})
+"""Their frames carry check sums, which FFmpeg ignores unless told not to."""
 LONGEST_SILENCE_SECONDS = 0.5
 """Encoders may leave silence out where the container says when each packet is due; a longer hole is a loss."""
 DECODER_WARM_UP_SECONDS = Fraction(1, 2)
@@ -37,9 +40,9 @@ RESAMPLER_WARM_UP_SECONDS = Fraction(1, 4)
 
 
 def read_audio(path: Path, start_seconds: float | None = None, end_seconds: float | None = None) -> NDArray[np.float32]:
-    """Decode the best audio stream of a file to mono at 16 kHz.
+    """Decode the chosen audio stream of a file (see `container`) to mono at 16 kHz.
 
-    Sample k of the whole lies at k / 16000 s from the recording's origin (see `container`): sound that starts late is
+    Sample k of the whole lies at k / 16000 s from the recording's origin: sound that starts late is
     preceded by silence. A span is the slice of the whole that starts at sample round(start * 16000) and holds
     round((end - start) * 16000) samples, fewer where it runs over the end by less than the tolerance.
 
@@ -67,6 +70,7 @@ def read_audio(path: Path, start_seconds: float | None = None, end_seconds: floa
     with open_media(path) as container:
         stream = audio_stream(container, path)
         samples = _read_from_start(path, container, stream, None if count is None else first + count)
+        check_structure(path, container)
         if count is None or len(samples) < first + count:
             reached = Fraction(len(samples), SAMPLE_RATE_HZ)
             check_complete(path, container, stream, reached)
@@ -152,6 +156,8 @@ def _take(pieces: Iterator[NDArray[np.float32]], count: int | None) -> NDArray[n
 
 def _blocks(container: InputContainer, stream: AudioStream) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Decode a stream to pairs (index of the first sample at the stream's own rate, mono samples (n,))."""
+    if stream.codec_context.name in CHECKSUM_CODECS:
+        stream.codec_context.options = {"err_detect": "crccheck+explode"}
     rate_hz = stream.codec_context.sample_rate
     origin = origin_seconds(container)
     index = 0

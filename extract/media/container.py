@@ -3,8 +3,9 @@
 Of several streams of a kind the one that carries the default disposition is chosen; where none or several carry it,
 FFmpeg's best one (which goes by resolution or bit rate). `choice_text` says which.
 
-Time line: t = 0 of a recording is the earliest start of its chosen streams (one of video, one of audio), and never before time stamp 0: what carries a negative time stamp (encoder priming, the head that an edit list hides) is
-not meant to be shown or heard, and is dropped.
+Time line: t = 0 of a recording is the earliest start of its chosen streams (one of video, one of audio), and never
+before time stamp 0: what carries a negative time stamp (encoder priming, the head that an edit list hides) is not meant
+to be shown or heard, and is dropped.
 """
 
 import stat
@@ -21,6 +22,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from sadgr.extract.media.errors import MediaError, StreamAbsent
+from sadgr.extract.media.structure import structure_fault
 
 AnyStream = TypeVar("AnyStream", bound=Stream)
 
@@ -28,6 +30,8 @@ AnyStream = TypeVar("AnyStream", bound=Stream)
 TEXT_FORMATS = frozenset({"tty"})
 # Containers that store when each packet is to be shown or heard; the others store packets one after the other.
 STAMPED_FORMATS = ("mov,", "matroska", "mpegts")
+# Containers whose headers describe each stream at length.
+INDEXED_FORMATS = ("mov,", "matroska")
 
 
 @contextmanager
@@ -53,6 +57,13 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     with container:
         if container.format.name in TEXT_FORMATS:
             raise MediaError(f"{path}: this is a text file; an audio or video file was expected")
+        if container.streams and all(
+            isinstance(stream, AudioStream) and not stream.rate for stream in container.streams
+        ):
+            # FFmpeg takes some formats by the ending of the file's name alone
+            raise MediaError(
+                f"{path}: not a media file, or damaged beyond reading (its sound has 0 Hz); fetch it again"
+            )
         try:
             yield container
         except av.FFmpegError as error:
@@ -104,17 +115,17 @@ def _default_or_best(candidates: Sequence[AnyStream], best: Stream | None) -> An
 
 
 def choice_text(container: InputContainer, stream: Stream | None) -> str:
-    """Say which of several streams of a kind was chosen and why; empty where there was no choice.
+    """Say which of several streams of a kind was chosen and why, such as "video stream 1 of 0 to 2 (the default)".
 
-    "v:1" is the second video stream, as FFmpeg's own options count them.
+    They are numbered from 0 within their kind. Empty where there was no choice.
     """
     if stream is None:
         return ""
-    rivals = [one for one in container.streams.get({stream.type: ALL}) if not is_attached_picture(one)]
+    rivals = [one for one in container.streams if one.type == stream.type and not is_attached_picture(one)]
     if len(rivals) < 2:
         return ""
     why = "the default" if sum(map(is_default, rivals)) == 1 else "FFmpeg's best"
-    return f"{stream.type} stream {stream.type[0]}:{rivals.index(stream)} of {len(rivals)} ({why})"
+    return f"{stream.type} stream {rivals.index(stream)} of 0 to {len(rivals) - 1} ({why})"
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -122,11 +133,13 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
 
     Raises:
         StreamAbsent: when the file has none; attached pictures do not count.
+        MediaError: when the file is damaged, so that it may have had one.
     """
     stream = find_video(container)
     if stream is None:
-        _check_any(container, path)
-        raise StreamAbsent(f"{path}: this file has no video stream")
+        raise _absence(container, path, "video")
+    # In slice threads FFmpeg patches damaged H.264 pictures up without marking them.
+    stream.thread_type = "NONE"
     return stream
 
 
@@ -135,18 +148,24 @@ def audio_stream(container: InputContainer, path: Path) -> AudioStream:
 
     Raises:
         StreamAbsent: when the file has none.
+        MediaError: when the file is damaged, so that it may have had one.
     """
     stream = find_audio(container)
     if stream is None:
-        _check_any(container, path)
-        raise StreamAbsent(f"{path}: this file has no audio stream")
+        raise _absence(container, path, "audio")
     return stream
 
 
-def _check_any(container: InputContainer, path: Path) -> None:
-    """Refuse a file that holds neither sound nor picture: what it seemed to be was its name alone."""
-    if find_audio(container) is None and find_video(container) is None:
-        raise MediaError(f"{path}: damaged or no medium: it holds neither audio nor video; fetch it again")
+def _absence(container: InputContainer, path: Path, kind: str) -> MediaError:
+    """Return the error that says why there is no stream of a kind: the clip has none, or what it has is damaged."""
+    name = container.format.name
+    # FFmpeg leaves out a stream whose header is damaged.
+    fault = structure_fault(path, name) if name.startswith(INDEXED_FORMATS) else ""
+    if not fault and find_audio(container) is None and find_video(container) is None:
+        fault = "damaged or no medium: it holds neither audio nor video"
+    if fault:
+        return MediaError(f"{path}: {fault}; fetch it again")
+    return StreamAbsent(f"{path}: this file has no {kind} stream")
 
 
 def stamps_packets(container: InputContainer) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sadgr.extract.media.completeness import container_end_seconds, furthest_end_seconds, stream_end_seconds
-from sadgr.extract.media.container import find_audio, find_video, open_media, origin_seconds
+from sadgr.extract.media.container import choice_text, find_audio, find_video, open_media, origin_seconds
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,13 @@ class MediaInfo:
             truncated file may still declare its full length.
         has_video: whether it holds a film; cover art is none.
         has_audio: whether it holds sound.
+        choice: which of several streams of a kind are read, and why; empty where there is no choice.
     """
 
     duration_seconds: float
     has_video: bool
     has_audio: bool
+    choice: str = ""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.duration_seconds) or self.duration_seconds < 0:
@@ -45,9 +47,10 @@ def probe(path: Path) -> MediaInfo:
         ends = [stream_end_seconds(stream) for stream in streams]
         declared = [end for end in [*ends, container_end_seconds(container)] if end is not None]
         end = max(declared) - origin_seconds(container) if declared else None
+        choice = "; ".join(filter(None, (choice_text(container, stream) for stream in streams)))
         has_video, has_audio = find_video(container) is not None, find_audio(container) is not None
     if not streams:
         return MediaInfo(0.0, False, False)
     if end is None:
         end = furthest_end_seconds(path)
-    return MediaInfo(max(0.0, float(end)), has_video, has_audio)
+    return MediaInfo(max(0.0, float(end)), has_video, has_audio, choice)

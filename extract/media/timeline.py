@@ -81,28 +81,31 @@ def frame_stamps(container: InputContainer, stream: VideoStream, path: Path) -> 
     Raises:
         MediaError: when the frames have no time stamps, or two have the same.
     """
-    stamps = [frame.pts for frame in container.decode(stream)]
-    known = sorted({stamp for stamp in stamps if stamp is not None})
-    if len(known) != len(stamps):
+    stamps = [(frame.pts, frame.key_frame) for frame in container.decode(stream)]
+    known = sorted((stamp, is_key) for stamp, is_key in stamps if stamp is not None)
+    if len({stamp for stamp, _ in known}) != len(stamps):
         raise MediaError(f"{path}: its video frames have no time stamps of their own; convert it to mp4")
-    return [Stamp(stamp, 0, False, False) for stamp in known]
+    return [Stamp(stamp, 0, is_key, False) for stamp, is_key in known]
 
 
-def build_timeline(stamps: list[Stamp], time_base: Fraction, origin: Fraction) -> Timeline | None:
+def build_timeline(
+    stamps: list[Stamp], time_base: Fraction, origin: Fraction, are_decoded: bool = False
+) -> Timeline | None:
     """Order the frames that can be shown.
 
-    Left out are frames that the container hides (an edit list's head), those before the origin, and those that come,
+    Left out are frames that the container hides (an edit list's head), those before the origin, and packets that come,
     in the file or on display, before the first key frame: nothing can decode them.
 
     Args:
         stamps: of packets or frames, in the file's order.
         time_base: seconds per unit of the stamps.
         origin: time stamp, in seconds, of the recording's t = 0.
+        are_decoded: whether the stamps are of frames, so that nothing has to be asked of key frames.
 
     Returns:
         The timeline, or None when nothing is left to show.
     """
-    head = next((number for number, stamp in enumerate(stamps) if stamp.is_key), 0)
+    head = 0 if are_decoded else next((number for number, stamp in enumerate(stamps) if stamp.is_key), 0)
     decodable = stamps[head:]
     first_shown = max(Fraction(decodable[0].presentation), origin / time_base) if decodable else Fraction(0)
     shown = {s.presentation: s for s in decodable if not s.is_hidden and s.presentation >= first_shown}
@@ -118,6 +121,13 @@ def build_timeline(stamps: list[Stamp], time_base: Fraction, origin: Fraction) -
         hidden_count=len(stamps) - len(ordered),
         has_open_groups=_has_open_groups(decodable),
     )
+
+
+def first_lost(announced: Timeline, decoded: Timeline) -> int | None:
+    """Return the stamp of the first frame that packets announce but a decoder left out, once it had begun; or None."""
+    due = announced.stamps[announced.stamps > decoded.stamps[0]]
+    lost = due[~np.isin(due, decoded.stamps)]
+    return int(lost[0]) if len(lost) else None
 
 
 def _has_open_groups(stamps: list[Stamp]) -> bool:

@@ -6,23 +6,37 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from sadgr.extract.media.completeness import check_complete
-from sadgr.extract.media.container import open_media, origin_seconds, stamps_packets, time_base_seconds, video_stream
+from sadgr.extract.media.container import (
+    choice_text,
+    open_media,
+    origin_seconds,
+    seconds_text,
+    stamps_packets,
+    time_base_seconds,
+    video_stream,
+)
 from sadgr.extract.media.errors import MediaError
 from sadgr.extract.media.sampling import UNIFORM, Sampling, choose_frames, shown_during
 from sadgr.extract.media.span import Span
-from sadgr.extract.media.timeline import Timeline, build_timeline, frame_stamps, packet_stamps
+from sadgr.extract.media.timeline import Timeline, build_timeline, first_lost, frame_stamps, packet_stamps
 from sadgr.extract.media.with_decord import DecordUnfit, check_fit, pick_with_decord
 from sadgr.extract.media.with_pyav import FrameMissed, pick_by_number, pick_by_stamp
 
 VIDEO_POLICY: dict[str, str | int] = {
     "version": 2,
     "decoders": "decord where checked, else pyav",
+    "stream": "the default, else FFmpeg's best",
     "orientation": "display matrix",
     "origin": "earliest chosen stream, not before time stamp 0",
 }
+HIDING_CODECS = frozenset({"vp8", "libvpx"})
+"""Some of their packets hold a frame that is never shown."""
+MOST_PIXEL_BYTES = 3 * 2**29
+"""Sixteen pictures of 8K. Decoders hold them twice for a moment, and a fast film at many frames a second has no end."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,7 @@ class VideoFrames:
         pixels: (Lv, H, W, 3) uint8 RGB, upright.
         seconds: (Lv,) float64, when each came on display, from the clip's start; strictly increasing, >= 0.
         decoder: which decoder gave the pixels; they differ by rounding at most.
-        remark: why decord was left, or empty.
+        remark: which of several video streams was chosen, and why decord was left; or empty.
         fallback: what stands in for the frames that were asked for, or empty.
     """
 
@@ -54,7 +68,7 @@ class VideoFrames:
 
 @dataclass(frozen=True)
 class _Choice:
-    """Frames chosen from a timeline: their indices (m,), stamps (m,) and times (m,) from the clip's start; see `VideoFrames`."""
+    """Frames chosen from a timeline: indices (m,), stamps (m,), times (m,) from the clip's start; see `VideoFrames`."""
 
     indices: NDArray[np.intp]
     stamps: NDArray[np.int64]
@@ -83,39 +97,49 @@ def read_frames(
         are wanted and the clip has none, frames sampled uniformly stand in, and `fallback` says so.
 
     Raises:
-        ValueError: for a span that is empty or not finite.
+        ValueError: for fewer than one frame, or a span that is empty or not finite.
         StreamAbsent: when the file has no video stream (cover art is none).
-        MediaError: when the file is unreadable, damaged or truncated, or ends before the span does.
+        MediaError: when the file is unreadable, damaged or truncated, or ends before the span does; or when so many
+            frames are asked for that memory would not hold them.
     """
     if isinstance(sampling, int):
         sampling = Sampling(frames=sampling)
     span = Span.of(start_seconds, end_seconds)
-    frames = _read_by_packets(path, span, sampling, pyav_only)
-    return frames if frames is not None else _read_by_decoding(path, span, sampling)
+    announced = _announced(path)
+    frames = None if announced is None else _read_by_packets(path, announced, span, sampling, pyav_only)
+    return frames if frames is not None else _read_by_decoding(path, announced, span, sampling)
 
 
-def _read_by_packets(path: Path, span: Span, sampling: Sampling, pyav_only: bool) -> VideoFrames | None:
-    """Decode the frames that the packets announce; None when packets do not tell, or the decoder does not follow."""
+def _announced(path: Path) -> Timeline | None:
+    """Return the frames that the packets announce; None where packets do not tell."""
     with open_media(path) as container:
         stream = video_stream(container, path)
         if not stamps_packets(container):
             return None
         stamps = packet_stamps(container, stream, path)
         timeline = build_timeline(stamps or [], time_base_seconds(stream), origin_seconds(container))
-        if timeline is None:
-            return None
-        check_complete(path, container, stream, Fraction(timeline.end_seconds))
+        if timeline is not None:
+            check_complete(path, container, stream, Fraction(timeline.end_seconds))
+    return timeline
+
+
+def _read_by_packets(
+    path: Path, timeline: Timeline, span: Span, sampling: Sampling, pyav_only: bool
+) -> VideoFrames | None:
+    """Decode chosen ones of the frames that the packets announce; None where the decoder does not follow."""
     choice = _choose(path, timeline, span, sampling)
     with open_media(path) as container:
         stream = video_stream(container, path)
+        said = choice_text(container, stream)
+        _check_size(path, stream, len(choice.indices))
         try:
             if pyav_only:
                 raise DecordUnfit("decord was left out")
-            size = check_fit(container, stream, timeline, choice.stamps)
+            size = check_fit(container, stream, path, timeline, choice.stamps)
             pixels = pick_with_decord(path, timeline, choice.indices, size)
-            return VideoFrames(pixels, choice.seconds, "decord", fallback=choice.fallback)
+            return VideoFrames(pixels, choice.seconds, "decord", said, choice.fallback)
         except DecordUnfit as unfit:
-            remark = str(unfit)
+            remark = "; ".join(filter(None, (said, str(unfit))))
         try:
             pixels = pick_by_stamp(container, stream, path, timeline, choice.stamps)
         except FrameMissed:
@@ -123,24 +147,41 @@ def _read_by_packets(path: Path, span: Span, sampling: Sampling, pyav_only: bool
     return VideoFrames(pixels, choice.seconds, "pyav", remark, choice.fallback)
 
 
-def _read_by_decoding(path: Path, span: Span, sampling: Sampling) -> VideoFrames:
+def _read_by_decoding(path: Path, announced: Timeline | None, span: Span, sampling: Sampling) -> VideoFrames:
     """Decode the stream twice from its start: once for the times of its frames, once for the chosen ones."""
     with open_media(path) as container:
         stream = video_stream(container, path)
         stamps = frame_stamps(container, stream, path)
-        timeline = build_timeline(stamps, time_base_seconds(stream), origin_seconds(container))
+        timeline = build_timeline(stamps, time_base_seconds(stream), origin_seconds(container), are_decoded=True)
         if timeline is None:
             raise MediaError(
                 f"{path}: no frame of its video can be decoded; a file cut without re-encoding must start with a key "
                 "frame: cut it again with re-encoding"
             )
         check_complete(path, container, stream, Fraction(timeline.end_seconds))
+        if announced is not None and stream.codec_context.name not in HIDING_CODECS:
+            lost = first_lost(announced, timeline)
+            if lost is not None:
+                time = seconds_text(lost, time_base_seconds(stream))
+                raise MediaError(f"{path}: damaged: its video frame of {time} cannot be decoded; fetch it again")
     choice = _choose(path, timeline, span, sampling)
     with open_media(path) as container:
+        stream = video_stream(container, path)
+        _check_size(path, stream, len(choice.indices))
         numbers = choice.indices + timeline.hidden_count  # only frames before the origin are hidden here
-        pixels = pick_by_number(container, video_stream(container, path), path, numbers)
-    remark = "seeking or its packets do not lead to its frames: decoded from the start"
+        pixels = pick_by_number(container, stream, path, numbers)
+        said = choice_text(container, stream)
+    remark = "; ".join(filter(None, (said, "seeking or its packets do not lead to its frames: decoded from the start")))
     return VideoFrames(pixels, choice.seconds, "pyav", remark, choice.fallback)
+
+
+def _check_size(path: Path, stream: VideoStream, count: int) -> None:
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if count * width * height * 3 > MOST_PIXEL_BYTES:
+        raise MediaError(
+            f"{path}: {count} video frames of {width} x {height} take {count * width * height * 3 / 2**30:.1f} GiB; at "
+            f"most {MOST_PIXEL_BYTES / 2**30:.1f} are taken at once: ask for fewer, or cut the recording into clips"
+        )
 
 
 def _choose(path: Path, timeline: Timeline, span: Span, sampling: Sampling) -> _Choice:

@@ -2,8 +2,8 @@
 
 decord 0.6.0 finds a frame by counting from the key frame before it. So one frame that is not shown, or that cannot be
 decoded after a seek, shifts all that follow, silently: in files cut without re-encoding (negative time stamps give them
-away), with open groups of pictures, with periodic intra refresh; also in MPEG-TS and AVI. What it cannot decode at all
-it reports, and PyAV is asked; damage that its codec papers over it does not report.
+away), with open groups of pictures, with periodic intra refresh; also in MPEG-TS and AVI. It patches damaged pictures up
+and says nothing, so PyAV decodes them as well, for its marks of damage. Among several streams it makes its own choice.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sadgr.extract.media.container import media_url
 from sadgr.extract.media.orientation import display_matrix, is_upright
 from sadgr.extract.media.timeline import Timeline
-from sadgr.extract.media.with_pyav import starts_at_keys
+from sadgr.extract.media.with_pyav import FrameMissed, decode_chosen, starts_at_keys
 
 SAFE_CODECS = frozenset({"h264", "hevc", "mpeg4"})
 SAFE_CONTAINERS = ("mov,", "matroska")
@@ -28,13 +28,14 @@ class DecordUnfit(Exception):
 
 
 def check_fit(
-    container: InputContainer, stream: VideoStream, timeline: Timeline, stamps: NDArray[np.int64]
+    container: InputContainer, stream: VideoStream, path: Path, timeline: Timeline, stamps: NDArray[np.int64]
 ) -> tuple[int, int]:
     """Check that nothing known speaks against decord.
 
     Args:
         container: the file, just opened; its position is moved.
         stream: its video stream.
+        path: the file's name, for messages.
         timeline: the stream's timeline.
         stamps: (m,) presentation time stamps of the chosen frames, increasing.
 
@@ -43,7 +44,10 @@ def check_fit(
 
     Raises:
         DecordUnfit: with the reason.
+        MediaError: when the pictures are damaged.
     """
+    if len(container.streams.video) > 1:
+        raise DecordUnfit("decord chooses among several video streams by itself")
     codec, pixel_format = stream.codec_context.name, stream.codec_context.pix_fmt
     if codec not in SAFE_CODECS:
         raise DecordUnfit(f"decord is not trusted with {codec}")
@@ -62,6 +66,11 @@ def check_fit(
         raise DecordUnfit("the pictures have to be turned")
     if not starts_at_keys(container, stream, timeline, stamps):
         raise DecordUnfit("its key frames cannot be decoded by themselves; decord would count wrongly")
+    try:
+        for _ in decode_chosen(container, stream, path, timeline, stamps):
+            pass  # it raises where a picture is damaged
+    except FrameMissed as missed:
+        raise DecordUnfit(f"{missed}; decord would count wrongly") from missed
     return head.height, head.width
 
 

@@ -1,6 +1,6 @@
 """Video frames through PyAV: any codec, any container."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import dropwhile
 from pathlib import Path
 
@@ -40,15 +40,20 @@ def pick_by_stamp(
         FrameMissed: when a frame is not found after its key frame.
         MediaError: when the decoder reports damage, or the picture's size changes.
     """
+    return _stack([to_rgb(frame) for frame in decode_chosen(container, stream, path, timeline, stamps)], path)
+
+
+def decode_chosen(
+    container: InputContainer, stream: VideoStream, path: Path, timeline: Timeline, stamps: NDArray[np.int64]
+) -> Iterator[VideoFrame]:
+    """Decode chosen frames one by one; Args, Raises: as `pick_by_stamp`."""
     key_of_stamp = np.searchsorted(timeline.key_stamps, stamps, side="right") - 1
     if key_of_stamp[0] < 0:
         raise FrameMissed("no key frame comes before the first chosen frame")
-    pictures: list[NDArray[np.uint8]] = []
     for key in np.unique(key_of_stamp):
         _seek(container, stream, int(timeline.key_stamps[key]))
         frames = _checked(container, stream, path, first=int(timeline.key_stamps[key]))
-        pictures += _pick(((frame.pts, frame) for frame in frames), stamps[key_of_stamp == key])
-    return _stack(pictures, path)
+        yield from _pick(((frame.pts, frame) for frame in frames), stamps[key_of_stamp == key])
 
 
 def pick_by_number(
@@ -64,7 +69,8 @@ def pick_by_number(
 
     Returns, Raises: as `pick_by_stamp`.
     """
-    return _stack(_pick(enumerate(_checked(container, stream, path, first=None)), numbers), path)
+    frames = _pick(enumerate(_checked(container, stream, path, first=None)), numbers)
+    return _stack([to_rgb(frame) for frame in frames], path)
 
 
 def starts_at_keys(
@@ -107,18 +113,17 @@ def _checked(container: InputContainer, stream: VideoStream, path: Path, first: 
         yield frame
 
 
-def _pick(frames: Iterable[tuple[int | None, VideoFrame]], wanted: NDArray[np.integer]) -> list[NDArray[np.uint8]]:
-    """Return the pictures of the frames whose labels are wanted; labels come in increasing order."""
+def _pick(frames: Iterable[tuple[int | None, VideoFrame]], wanted: NDArray[np.integer]) -> Iterator[VideoFrame]:
+    """Yield the frames whose labels are wanted; labels come in increasing order."""
     left = wanted.tolist()
-    pictures = []
     for label, frame in frames:
         if label is None or label > left[0]:
             break
         if label == left[0]:
-            pictures.append(to_rgb(frame))
+            yield frame
             left.pop(0)
         if not left:
-            return pictures
+            return
     raise FrameMissed(f"frame {left[0]} was not decoded")
 
 
