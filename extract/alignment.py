@@ -102,7 +102,7 @@ def utterance_of(clip: Clip, pending: Pending | None) -> tuple[Utterance, str]:
         raise MediaError(clip.fault)
     speaker = str(clip.columns.get("speaker") or clip.columns.get("video_id") or "")
     sound = sound_of(clip, pending)
-    return Utterance(clip.clip_id, clip.words, sound.content, SAMPLE_RATE_HZ, speaker), sound.trouble
+    return Utterance(clip.clip_id, clip.words, sound.content.samples, SAMPLE_RATE_HZ, speaker), sound.trouble
 
 
 def usable_times(clip: Clip, alignment: Alignment, duration_seconds: float) -> tuple[tuple[WordTime, ...], str]:

@@ -59,7 +59,7 @@ class AudioEncoder(Encoder[Waveform, AudioInput, AudioFeatures], Protocol):
         ...
 
 
-def audio_settings(checkpoint: Checkpoint, layer: Layer = LAST) -> dict[str, Any]:
+def audio_settings(checkpoint: Checkpoint, layer: Layer = LAST, dtype: str = "float32") -> dict[str, Any]:
     """Return what decides the features of an audio checkpoint, its windowing included.
 
     Raises:
@@ -73,10 +73,12 @@ def audio_settings(checkpoint: Checkpoint, layer: Layer = LAST) -> dict[str, Any
         from sadgr.extract.waveform import windowing_of
 
         windowing = windowing_of(checkpoint.config()).settings()
-    return encoder_settings(checkpoint, layer, windowing=windowing, decoder=AUDIO_POLICY)
+    return encoder_settings(checkpoint, layer, dtype, windowing=windowing, decoder=AUDIO_POLICY)
 
 
-def load_audio_encoder(checkpoint: Checkpoint, device: torch.device, layer: Layer = LAST) -> AudioEncoder:
+def load_audio_encoder(
+    checkpoint: Checkpoint, device: torch.device, layer: Layer = LAST, dtype: torch.dtype = torch.float32
+) -> AudioEncoder:
     """Return the encoder for a checkpoint's family.
 
     Raises:
@@ -86,11 +88,11 @@ def load_audio_encoder(checkpoint: Checkpoint, device: torch.device, layer: Laye
     if config.get("model_type") == "whisper":
         from sadgr.extract.whisper import WhisperEncoder
 
-        return WhisperEncoder(checkpoint, device, layer)
+        return WhisperEncoder(checkpoint, device, layer, dtype)
     if "conv_kernel" in config and "conv_stride" in config:
         from sadgr.extract.waveform import WaveformEncoder
 
-        return WaveformEncoder(checkpoint, device, layer)
+        return WaveformEncoder(checkpoint, device, layer, dtype=dtype)
     raise ModelUnavailableError(
         f"{checkpoint.folder} is a {config.get('model_type')!r} model; expected a HuBERT, WavLM, wav2vec2 or Whisper one"
     )

@@ -72,6 +72,12 @@ SPLITS = ("train", "valid", "test")
 @click.option("--local-files-only", is_flag=True, help="Never ask the model hub; as HF_HUB_OFFLINE=1 does.")
 @aligner_options("cached")
 @click.option("--words", metavar="FEATURE_SET", help="With --aligner cached: which, where CACHE has several.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    help="What encoders compute in; another feature set each.",
+)
 @click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")
 @click.option("--check", is_flag=True, help="Read SOURCE and say what is to be expected, without extracting.")
 @click.option("--doctor", is_flag=True, help="Say what is missing on this machine and what to do about it; alone.")
@@ -102,6 +108,7 @@ def main(
     local_files_only: bool,
     aligner: AlignerOptions,
     words: str | None,
+    dtype: str,
     device: str,
     check: bool,
     doctor: bool,
@@ -133,7 +140,7 @@ def main(
         from sadgr.extract.choice import Choice
         from sadgr.extract.run import Request, run
 
-        recipe = _recipe(models, modality, store, video_sampling, video_frames, text_layer, audio_layer)
+        recipe = _recipe(models, modality, store, video_sampling, video_frames, text_layer, audio_layer, dtype)
         choice = Choice(split, select, limit)
         request = Request(
             source, cache or Path(), dataset, recipe, device, local_files_only, words, layout, choice, retry_failed
@@ -173,6 +180,7 @@ def _recipe(
     frames: int | None,
     text_layer: str,
     audio_layer: str,
+    dtype: str,
 ) -> "Recipe":
     from sadgr.extract.layers import Layer
     from sadgr.extract.media.sampling import DEFAULT_FRAME_COUNT, Sampling
@@ -187,6 +195,7 @@ def _recipe(
             Sampling.parse(sampling, frames or DEFAULT_FRAME_COUNT),
             Layer.parse(text_layer),
             Layer.parse(audio_layer),
+            dtype,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error

@@ -10,7 +10,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import TimeoutError as DeadlineError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -21,9 +21,11 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from sadgr.extract.clips import Medium
 from sadgr.extract.media.audio import read_audio
+from sadgr.extract.media.container import audio_stream, choice_text, open_media
 from sadgr.extract.media.errors import MediaError
 from sadgr.extract.media.sampling import Sampling
 from sadgr.extract.media.video import VideoFrames, read_frames
+from sadgr.extract.resizing import Resizing
 
 DEADLINE_SECONDS = 120.0
 """Far more than decoding takes: a broken file may keep a decoder busy for ever."""
@@ -35,15 +37,29 @@ MOST_WORKERS = 4
 
 Item = TypeVar("Item")
 Begun = TypeVar("Begun")
-Sound = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be decoded: the sound of a medium, or, where there is a sampling, video frames of it."""
+    """What is to be decoded.
+
+    Attributes:
+        medium: of what.
+        sampling: which video frames; None for its sound.
+        resizing: what is done with the frames before they leave the worker.
+    """
 
     medium: Medium
     sampling: Sampling | None = None
+    resizing: Resizing | None = None
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Samples (n,) float32 at 16 kHz, and which stream they are of where the file has several."""
+
+    samples: npt.NDArray[np.float32]
+    remark: str
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,7 @@ class Decoded:
     """What came of it.
 
     Attributes:
-        content: sound (n,) float32 at 16 kHz, or `VideoFrames`; or what else the workers give.
+        content: `Sound` or `VideoFrames`; or what else the workers give.
         trouble: what became of a first decoder that had to be given up; empty where none had.
     """
 
@@ -170,11 +186,13 @@ def decode_medium(wanted: Wanted, pyav_only: bool) -> Sound | VideoFrames:
     """
     path, span = wanted.medium.path, wanted.medium.span
     if wanted.sampling is not None:
-        return read_frames(path, wanted.sampling, *span, pyav_only=pyav_only)
-    sound = read_audio(path, *span)
-    if not np.isfinite(sound).all():
+        frames = read_frames(path, wanted.sampling, *span, pyav_only=pyav_only)
+        return replace(frames, pixels=wanted.resizing.apply(frames.pixels)) if wanted.resizing else frames
+    samples = read_audio(path, *span)
+    if not np.isfinite(samples).all():
         raise MediaError(f"{path}: its sound holds a value that is no number; make the file anew")
-    return sound
+    with open_media(path) as container:
+        return Sound(samples, choice_text(container, audio_stream(container, path)))
 
 
 def _enter(memory_bytes: int) -> None:

@@ -43,23 +43,30 @@ class Encoder(Protocol[Raw, Prepared, Features]):
         ...
 
 
-def encoder_settings(checkpoint: Checkpoint, layer: Layer = LAST, **more: Any) -> dict[str, Any]:
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""What an encoder may compute in; features leave it as float32."""
+
+
+def encoder_settings(
+    checkpoint: Checkpoint, layer: Layer = LAST, dtype: str = "float32", **more: Any
+) -> dict[str, Any]:
     """Return what decides an encoder's features, its part of the fingerprint; known before any weight is loaded.
 
     Args:
         checkpoint: its files are hashed.
         layer: which layer the features come from.
+        dtype: what it computes in, a name in `DTYPES`.
         more: what the modality adds, such as windowing.
 
     Raises:
         ModelUnavailableError: the checkpoint is not whole, or has no such layer.
     """
     name = str(layer.of(checkpoint.config()))
-    return {**checkpoint.identity(), "layer": name, "compute_dtype": "float32", **more}
+    return {**checkpoint.identity(), "layer": name, "compute_dtype": dtype, **more}
 
 
-def load_model(checkpoint: Checkpoint, device: torch.device) -> Any:
-    """Load a checkpoint through transformers' AutoModel: float32, frozen, evaluating.
+def load_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype = torch.float32) -> Any:
+    """Load a checkpoint through transformers' AutoModel: frozen, evaluating.
 
     Raises:
         ModelUnavailableError: it cannot be loaded, or lacks weights that the features depend on.
@@ -87,7 +94,7 @@ def load_model(checkpoint: Checkpoint, device: torch.device) -> Any:
         )
     # A GPU would otherwise round convolutions to 10 bits of mantissa.
     torch.backends.cudnn.allow_tf32 = False
-    return model.eval().requires_grad_(False).to(device)
+    return model.eval().requires_grad_(False).to(device, dtype)
 
 
 def choose_device(name: str) -> torch.device:

@@ -37,13 +37,13 @@ def encoder_specs(
     settings: dict[str, dict[str, Any]] = {}
     for modality, checkpoint in checkpoints.items():
         if modality == "text":
-            settings[modality] = {"encoder": text_settings(checkpoint, recipe.text_layer), **_SPLITTING}
+            settings[modality] = {"encoder": text_settings(checkpoint, recipe.text_layer, recipe.dtype), **_SPLITTING}
         elif modality == "audio":
             alignment = words.fingerprint if words else None
-            encoder = audio_settings(checkpoint, recipe.audio_layer)
+            encoder = audio_settings(checkpoint, recipe.audio_layer, recipe.dtype)
             settings[modality] = {"encoder": encoder, "alignment": alignment, **_SPLITTING}
         else:
-            encoder = encoder_settings(checkpoint, token="cls", decoder=VIDEO_POLICY)  # noqa: S106
+            encoder = encoder_settings(checkpoint, dtype=recipe.dtype, token="cls", decoder=VIDEO_POLICY)  # noqa: S106
             settings[modality] = {"encoder": encoder, "sampling": recipe.sampling.settings}
     more = {"audio": {"word times": words.name}} if words else {}
     return {

@@ -33,6 +33,7 @@ class Recipe:
         sampling: which video frames.
         text_layer: which layer of the text encoder.
         audio_layer: which layer of the audio encoder.
+        dtype: what encoders compute in: `float32`, `bfloat16` or `float16`.
     """
 
     models: Preset
@@ -41,6 +42,7 @@ class Recipe:
     sampling: Sampling = UNIFORM
     text_layer: Layer = LAST
     audio_layer: Layer = LAST
+    dtype: str = "float32"
     kept: Mapping[str, frozenset[str]] = field(init=False)
     """Modality -> what is kept of it."""
 

@@ -266,15 +266,15 @@ def _tell_what_is_known(
 def _stages(request: Request, checkpoints: Mapping[Kind, Checkpoint], words: FeatureSet | None) -> list[Stage[Any]]:
     """Build the stages; torch and the encoders' modules are imported when an encoder is first needed."""
     from sadgr.extract.audio import load_audio_encoder
-    from sadgr.extract.encoder import choose_device
+    from sadgr.extract.encoder import DTYPES, choose_device
     from sadgr.extract.text import TextEncoder
     from sadgr.extract.video import VideoEncoder
 
     recipe = request.recipe
     assert recipe is not None  # noqa: S101  # it named the checkpoints
-    device = choose_device(request.device)
-    text = Lazy(lambda: TextEncoder(checkpoints["text"], device, recipe.text_layer))
-    audio = Lazy(lambda: load_audio_encoder(checkpoints["audio"], device, recipe.audio_layer))
-    video = Lazy(lambda: VideoEncoder(checkpoints["video"], device))
+    device, dtype = choose_device(request.device), DTYPES[recipe.dtype]
+    text = Lazy(lambda: TextEncoder(checkpoints["text"], device, recipe.text_layer, dtype))
+    audio = Lazy(lambda: load_audio_encoder(checkpoints["audio"], device, recipe.audio_layer, dtype))
+    video = Lazy(lambda: VideoEncoder(checkpoints["video"], device, dtype))
     stages: list[Stage[Any]] = [TextStage(text), AudioStage(audio, words), VideoStage(video, recipe.sampling)]
     return [stage for stage in stages if stage.name in checkpoints]

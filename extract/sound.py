@@ -12,7 +12,7 @@ def begin_sound(clip: Clip, decoders: Decoders) -> Pending | None:
 
 
 def sound_of(clip: Clip, pending: Pending | None) -> Decoded:
-    """Wait for a clip's sound, (n,) float32 at 16 kHz.
+    """Wait for a clip's `Sound`.
 
     Args:
         clip: the clip.

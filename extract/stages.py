@@ -16,7 +16,7 @@ from sadgr.align.grid import frame_ranges
 from sadgr.cache import FeatureSet
 from sadgr.extract.audio import AudioEncoder, AudioInput, Frames
 from sadgr.extract.clips import Clip
-from sadgr.extract.decoding import Decoded, Wanted
+from sadgr.extract.decoding import Decoded, Sound, Wanted
 from sadgr.extract.errors import AbsentError, ClipError
 from sadgr.extract.media.sampling import Sampling
 from sadgr.extract.media.video import VideoFrames
@@ -125,12 +125,13 @@ class TextStage:
 
 @dataclass(frozen=True)
 class _Heard:
-    """A clip's sound, made ready, with its word times, where it has some, and what became of its decoder."""
+    """A clip's sound, made ready, with its word times, where it has some."""
 
     prepared: AudioInput
     times: Arrays | None
     kept: frozenset[str]
-    trouble: str
+    remark: str
+    flagged: bool
 
 
 class AudioStage:
@@ -160,17 +161,19 @@ class AudioStage:
         """Normalise the waveform and look up the word times."""
         if decoded is None:
             raise AbsentError("the source names no audio for this clip")
-        waveform: npt.NDArray[np.float32] = decoded.content
+        sound: Sound = decoded.content
+        waveform = sound.samples
         prepared, times = self._encoder.engine.prepare(waveform), None
         if self._words is not None:
             times = _times(clip, self._words)
             frame_ranges(self._encoder.engine.grid(len(waveform)), times["start"], times["end"])  # are they usable?
-        return _Heard(prepared, times, kept, decoded.trouble)
+        remark = "; ".join(filter(None, (decoded.trouble, sound.remark)))
+        return _Heard(prepared, times, kept, remark, bool(decoded.trouble))
 
     def encode(self, batch: Sequence[_Heard]) -> list[Encoded]:
         """Encode and pool."""
         encoder = self._encoder.engine
-        return [Encoded(_pooled(encoder, one), one.trouble, bool(one.trouble)) for one in batch]
+        return [Encoded(_pooled(encoder, one), one.remark, one.flagged) for one in batch]
 
 
 @dataclass(frozen=True)
@@ -204,11 +207,11 @@ class VideoStage:
         self._encoder.engine  # noqa: B018
 
     def wanted(self, clip: Clip) -> Wanted | None:
-        """Its sampled video frames."""
-        return None if clip.video is None else Wanted(clip.video, self._sampling)
+        """Its sampled video frames, resized."""
+        return None if clip.video is None else Wanted(clip.video, self._sampling, self._encoder.engine.resizing)
 
     def prepare(self, clip: Clip, decoded: Decoded | None, kept: frozenset[str]) -> _Seen:
-        """Resize and normalise the sampled frames."""
+        """Take the sampled frames."""
         if decoded is None:
             raise AbsentError("the source names no video for this clip")
         frames: VideoFrames = decoded.content

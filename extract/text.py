@@ -1,6 +1,6 @@
 """Text features: a layer of a BERT-like encoder, wordpiece by wordpiece, averaged into words (eq. 1) and over the clip (eq. 5)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,11 @@ from sadgr.extract.checkpoint import Checkpoint
 from sadgr.extract.encoder import encoder_settings, load_model
 from sadgr.extract.errors import ClipError, ModelUnavailableError
 from sadgr.extract.layers import LAST, Layer
+from sadgr.extract.parts import by_length, in_parts
 from sadgr.extract.windows import Window, spread_words
 
 OVERLAP_SHARE = 0.25
-WINDOWS_AT_ONCE = 8
+TOKENS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,14 @@ class TextFeatures:
     word_ids: npt.NDArray[np.int32]
 
 
-def text_settings(checkpoint: Checkpoint, layer: Layer = LAST) -> dict[str, Any]:
+def text_settings(checkpoint: Checkpoint, layer: Layer = LAST, dtype: str = "float32") -> dict[str, Any]:
     """Return what decides the features of a text checkpoint, its windowing included.
 
     Raises:
         ModelUnavailableError: it has no such layer.
     """
     windowing = {"version": 1, "window": "longest input", "overlap_share": OVERLAP_SHARE}
-    return encoder_settings(checkpoint, layer, windowing=windowing)
+    return encoder_settings(checkpoint, layer, dtype, windowing=windowing)
 
 
 class TextEncoder:
@@ -77,13 +78,20 @@ class TextEncoder:
         checkpoint: model and tokenizer.
         device: where it computes.
         layer: which layer the vectors come from.
+        dtype: what it computes in.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device, layer: Layer = LAST) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        layer: Layer = LAST,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         from transformers import AutoTokenizer
 
         self._layer = layer.of(checkpoint.config())
-        self._model = load_model(checkpoint, device)
+        self._model = load_model(checkpoint, device, dtype)
         self._device = device
         # Byte-level tokenizers see words as they stand in a sentence only with the space before them.
         self._tokenizer = AutoTokenizer.from_pretrained(
@@ -142,18 +150,23 @@ class TextEncoder:
         head, pieces, tail = torch.split(one.input_ids, [before, count, after])
         inputs = [torch.cat([head, pieces[window.start : window.stop], tail]) for window in one.windows]
         parts = []
-        for window, hidden in zip(one.windows, self._by_few(inputs), strict=True):
+        for window, hidden in zip(one.windows, self._hidden(inputs), strict=True):
             first = before + window.kept.start if window.first > 0 else 0
             last = before + window.kept.stop if window.last < count else len(hidden)
             parts.append(hidden[first:last])
         return torch.cat(parts)  # (Lt, D)
 
-    def _by_few(self, inputs: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
-        for at in range(0, len(inputs), WINDOWS_AT_ONCE):
-            yield from self._hidden(inputs[at : at + WINDOWS_AT_ONCE])
+    def _hidden(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return (L, D) float32 for each input (L,); those of similar length go through the model together."""
+        found: list[torch.Tensor] = [torch.empty(0)] * len(inputs)
+        for places in by_length([len(one) for one in inputs], TOKENS_AT_ONCE):
+            parts = in_parts(self._padded, [inputs[place] for place in places], len(places))
+            for place, hidden in zip(places, (one for part in parts for one in part), strict=True):
+                found[place] = hidden
+        return found
 
     @torch.inference_mode()
-    def _hidden(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def _padded(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Return (L, D) float32 for each input (L,), padded to the longest and masked meanwhile."""
         lengths = [len(one) for one in inputs]
         padding = self._tokenizer.pad_token_id or 0

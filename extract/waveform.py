@@ -16,7 +16,11 @@ from sadgr.extract.errors import ClipError
 from sadgr.extract.group_norm import ClipStatistics, FirstNorm
 from sadgr.extract.layers import LAST, Layer
 from sadgr.extract.media.audio import SAMPLE_RATE_HZ
+from sadgr.extract.parts import by_length, in_parts
 from sadgr.extract.windows import Window, spread
+
+SAMPLES_AT_ONCE = 160 * SAMPLE_RATE_HZ
+"""Sound that shares one pass of the transformer on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +60,22 @@ class WaveformEncoder:
         checkpoint: model and feature extractor.
         device: where it computes.
         layer: which layer the frames come from.
+        dtype: what it computes in.
         windowing: how long recordings are cut; by default as `audio_settings` says.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: torch.device, layer: Layer = LAST, windowing: Windowing | None = None
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        layer: Layer = LAST,
+        windowing: Windowing | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         config = checkpoint.config()
         self._layer = layer.of(config)
-        self._model = load_model(checkpoint, device)
+        self._dtype = dtype
+        self._model = load_model(checkpoint, device, dtype)
         self._device = device
         self._normalise = bool(feature_extractor(checkpoint).do_normalize)
         self._first_norm = FirstNorm.find(self._model)
@@ -117,25 +128,57 @@ class WaveformEncoder:
     def encode(self, batch: Sequence[AudioInput]) -> list[AudioFeatures]:
         """Return the frames of each clip.
 
-        One clip at a time: HuBERT-base normalises its first convolution over time, so that padding would change the
-        features themselves, whatever the attention mask.
+        On a CPU one clip at a time, which costs nothing there. On a GPU, clips of similar length share the transformer,
+        padded and masked; the convolutions go clip by clip all the same, since HuBERT-base normalises the first one over
+        time, so that padding would change the features themselves, whatever the attention mask.
         """
-        return [whole(self.blocks(one), self.grid(one.samples)) for one in batch]
+        short = [place for place, one in enumerate(batch) if self.grid(one.samples).count <= self._window_frames]
+        frames: dict[int, Frames] = {}
+        if self._device.type != "cpu" and self._layer.is_last and not getattr(self._model.config, "add_adapter", False):
+            for group in by_length([batch[place].samples for place in short], SAMPLES_AT_ONCE):
+                places = [short[one] for one in group]
+                parts = in_parts(self.together, [batch[place] for place in places], len(places))
+                frames |= dict(zip(places, (one for part in parts for one in part), strict=True))
+        return [
+            whole([frames[place]] if place in frames else self.blocks(one), self.grid(one.samples))
+            for place, one in enumerate(batch)
+        ]
+
+    @torch.inference_mode()
+    def together(self, batch: Sequence[AudioInput]) -> list[Frames]:
+        """Return the last layer's frames of clips that fit into one window each, (La, D) float32, from one pass of the transformer."""
+        convolved = [self._model.feature_extractor(self._wave(one, 0, one.samples))[0].T for one in batch]  # (La, C)
+        lengths = [len(one) for one in convolved]
+        padded = torch.nn.utils.rnn.pad_sequence(convolved, batch_first=True)  # (B, La, C)
+        mask = torch.arange(max(lengths))[None, :] < torch.tensor(lengths)[:, None]  # (B, La)
+        projected = self._model.feature_projection(padded)
+        # The mask has to be boolean: the encoders invert it, and the inverse of the integer 1 is -2, which is true, too.
+        output = self._model.encoder(
+            projected[0] if isinstance(projected, tuple) else projected,
+            attention_mask=mask.to(self._device),
+        )
+        hidden = output.last_hidden_state.float().cpu().numpy()  # (B, La, D)
+        for length, one in zip(lengths, batch, strict=True):
+            check_count(length, self.grid(one.samples).count)
+        return [hidden[row, :length] for row, length in enumerate(lengths)]
 
     @torch.inference_mode()
     def _frames(self, one: AudioInput, window: Window, end: int, statistics: ClipStatistics | None) -> Frames:
         """Return the frames that count of one window, whose samples end before `end`."""
-        samples = one.waveform[window.start * self._hop : end]
-        wave = ((samples.astype(np.float64) - one.shift) / one.scale).astype(np.float32)
         norm = self._first_norm.using(statistics) if self._first_norm and statistics else nullcontext()
         with norm:
-            output = self._model(
-                torch.from_numpy(wave)[None].to(self._device), output_hidden_states=not self._layer.is_last
-            )
+            wave = self._wave(one, window.start * self._hop, end)
+            output = self._model(wave, output_hidden_states=not self._layer.is_last)
         hidden = self._layer.pick(output)[0].float().cpu().numpy()  # (frames of the window, D)
         check_count(len(hidden), window.stop - window.start)
         kept: Frames = hidden[window.kept]
         return kept
+
+    def _wave(self, one: AudioInput, begin: int, end: int) -> torch.Tensor:
+        """Return normalised samples [begin, end), (1, n)."""
+        samples = one.waveform[begin:end].astype(np.float64)
+        wave = ((samples - one.shift) / one.scale).astype(np.float32)
+        return torch.from_numpy(wave)[None].to(self._device, self._dtype)
 
     def _samples(self, frames: int) -> int:
         """Samples that give so many frames and no more."""

@@ -38,11 +38,19 @@ class WhisperEncoder:
         checkpoint: model and feature extractor.
         device: where it computes.
         layer: which layer the frames come from.
+        dtype: what it computes in.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device, layer: Layer = LAST) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        layer: Layer = LAST,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self._layer = layer.of(checkpoint.config())
-        model: Any = load_model(checkpoint, device)
+        self._dtype = dtype
+        model: Any = load_model(checkpoint, device, dtype)
         self._encoder = model.get_encoder()
         self._device = device
         self._extractor = feature_extractor(checkpoint)
@@ -78,7 +86,7 @@ class WhisperEncoder:
     def _frames(self, samples: Waveform) -> Frames:
         """Return the frames of a window of 30 s, (1500, D), those beyond the end of its samples included."""
         mels = self._extractor(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").input_features
-        output = self._encoder(mels.to(self._device), output_hidden_states=not self._layer.is_last)
+        output = self._encoder(mels.to(self._device, self._dtype), output_hidden_states=not self._layer.is_last)
         hidden: Frames = self._layer.pick(output)[0].float().cpu().numpy()  # (1500, D)
         check_count(len(hidden), _WINDOW_FRAMES)
         return hidden

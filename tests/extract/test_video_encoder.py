@@ -28,13 +28,13 @@ def test_features_are_the_cls_token_of_what_the_own_processor_prepares(encoder, 
     model = transformers.AutoModel.from_pretrained(folder).eval()
     with torch.inference_mode():
         expected = model(**processor(list(raw), return_tensors="pt")).last_hidden_state[:, 0].numpy()
-    (found,) = encoder.encode([encoder.prepare(raw)])
+    (found,) = encoder.encode([encoder.prepare(encoder.resize(raw))])
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_clip_alone_equals_itself_in_a_ragged_batch(encoder):
     clips = [frames(count, 20 + count, 30) for count in (1, 16, 7, FRAMES_AT_ONCE + 3)]
-    prepared = [encoder.prepare(clip) for clip in clips]
+    prepared = [encoder.prepare(encoder.resize(clip)) for clip in clips]
     for one, batched in zip(prepared, encoder.encode(prepared), strict=True):
         (alone,) = encoder.encode([one])
         assert alone.shape == (len(one), encoder.width)
