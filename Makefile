@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 DEMO := build/demo
+DEVICE ?= cpu
 PACKAGES := align cache extract train
 # Only its data loader is used, by tests: what else it would bring is gigabytes.
 WITHOUT_DEPENDENCIES := MMSA==2.2.1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-slow lint bench bench-align bench-cache bench-windows lock clean
+.PHONY: help demo test test-slow lint bench bench-align bench-cache bench-windows bench-extract lock clean
 
 help:
 	@echo "make demo       extract, align, pretrain, train and score on the demo clips (build/demo)"
@@ -19,6 +20,7 @@ help:
 	@echo "make bench-align    word times against a person's, and against even spacing"
 	@echo "make bench-cache    the cache at ten thousand, a hundred thousand and a million clips (ten minutes, 6 GB)"
 	@echo "make bench-windows  how far windows over long clips change features (two minutes)"
+	@echo "make bench-extract  extraction against the bare forward passes and a plain loop (fifteen minutes; DEVICE=cuda)"
 	@echo "make lock       resolve the exact versions of requirements.lock anew"
 	@echo "make clean      remove .venv and build"
 
@@ -51,7 +53,7 @@ test: lint
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
-bench: bench-align bench-cache bench-windows
+bench: bench-align bench-cache bench-windows bench-extract
 
 bench-align: $(READY)
 	$(BIN)/python benchmarks/alignment.py
@@ -61,6 +63,9 @@ bench-cache: $(READY)
 
 bench-windows: $(READY)
 	$(BIN)/python benchmarks/windows.py
+
+bench-extract: $(READY)
+	$(BIN)/python benchmarks/extract_speed.py --device $(DEVICE)
 
 # The lock is what a fresh environment resolves to; torch's local version tag (+cpu) is left out, so that the same
 # lock takes the CPU or the CUDA build, whichever the index offers.
