@@ -9,7 +9,6 @@ with tiny models; (e) the time from a raw clip to a score, stage by stage, with 
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -327,7 +326,7 @@ def grow(folder: Path, size: int) -> dict[str, float]:
         "failed": len(summary.failed),
         "seconds": time.perf_counter() - begun,
         "ms_a_clip": 1e3 * seconds / size,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_bytes": peak_bytes(),
     }
 
 
@@ -395,6 +394,12 @@ def synchronised(work: Callable[[], object]) -> None:
     work()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process ever held; `getrusage` would count what its parent held, too."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
 def seconds_of(work: Callable[[], object]) -> float:

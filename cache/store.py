@@ -109,7 +109,9 @@ class Dataset:
         found = [one for one in candidates if name is None or name in (one.name, one.fingerprint[: len(name)])]
         listed = "".join(f"\n  {one.name}" for one in candidates) or " none"
         if len(found) > 1:
-            raise SelectionError(f"{self.name} has several {modality} feature sets; name one of them:{listed}")
+            raise SelectionError(
+                f"{self.name} has several {modality} feature sets; name one of them (sadgr-train: --{modality} NAME):{listed}"
+            )
         if not found and name is not None:
             raise SelectionError(f"{self.name} has no {modality} feature set {name!r}; it has:{listed}")
         return found[0] if found else None

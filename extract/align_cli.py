@@ -90,7 +90,8 @@ def main(
         if cache is not None:
             from sadgr.extract.run import Request, run
 
-            finish(run(Request(source, cache, dataset, None, layout=layout), chosen, stop, say), max_failures, as_json)
+            request = Request(source, cache, dataset, None, layout=layout)
+            finish(run(request, chosen, stop, say), max_failures, as_json)
             return
         from sadgr.extract.word_files import write_words
 

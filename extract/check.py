@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sadgr.align import Aligner
+from sadgr.align import Aligner, Alignment, Utterance, evenly_spaced, one_by_one
 from sadgr.align.errors import AlignError
 from sadgr.cache.console import Progress
 from sadgr.extract.choice import Choice
 from sadgr.extract.clips import Clip, Medium
 from sadgr.extract.decoding import Decoders, Wanted
-from sadgr.extract.errors import ExtractError, SourceError
+from sadgr.extract.errors import ExtractError, SourceError, StopRequested
 from sadgr.extract.media.errors import MediaError
 from sadgr.extract.media.probe import MediaInfo, probe
 from sadgr.extract.media.span import SPAN_TOLERANCE_SECONDS
@@ -94,13 +94,17 @@ def check(request: Request, aligner: Aligner | None, stop: Callable[[], bool], s
 
     Raises:
         SourceError: the source cannot be read at all.
+        StopRequested: a signal came.
     """
     source = open_source(request.source, request.layout)
     try:
         every = list(source.clips())
     except ValueError as error:
         raise SourceError(str(error)) from error
-    clips = request.choice.of(every)
+    if not every:
+        raise SourceError(f"the source holds no clip (read as {source.layout})")
+    modalities = request.recipe.modalities if request.recipe else ("audio",)
+    clips = [_within(clip, modalities) for clip in request.choice.of(every)]
     facts = published(request.dataset, source.dataset, source.layout)
     probed = probe_all(clips, stop)
     lengths = {clip.clip_id: length for clip in clips if (length := length_of(clip, probed)) is not None}
@@ -117,6 +121,13 @@ def check(request: Request, aligner: Aligner | None, stop: Callable[[], bool], s
     )
 
 
+def _within(clip: Clip, modalities: Sequence[str]) -> Clip:
+    """Leave out the media of modalities that are not wanted."""
+    return replace(
+        clip, audio=clip.audio if "audio" in modalities else None, video=clip.video if "video" in modalities else None
+    )
+
+
 def probe_all(clips: Iterable[Clip], stop: Callable[[], bool] = lambda: False) -> dict[Path, MediaInfo | str]:
     """Read the headers of all media, each once, in worker processes: some files make even that hang."""
     paths = list(dict.fromkeys(medium.path for clip in clips for medium in (clip.audio, clip.video) if medium))
@@ -125,7 +136,7 @@ def probe_all(clips: Iterable[Clip], stop: Callable[[], bool] = lambda: False) -
     with Decoders(decode=_probe) as decoders:
         for path, pending in decoders.ahead(paths, lambda path: decoders.begin(Wanted(Medium(path)))):
             if stop():
-                break
+                raise StopRequested
             try:
                 found[path] = pending.result().content
             except MediaError as error:
@@ -156,16 +167,21 @@ def _findings(
     texts = Counter(" ".join(clip.words).casefold() for clip in clips if clip.words)
     for clip in clips:
         for what in (
-            *_wrong_with_media(clip, probed),
-            *_wrong_with_text(clip, texts),
-            *_wrong_with_labels(clip, facts),
-            *_wrong_with_length(lengths.get(clip.clip_id)),
             *(["the id stands twice"] if ids[clip.clip_id] > 1 else []),
-            *([clip.fault] if clip.fault else []),
+            *([clip.fault] if clip.fault else _wrong(clip, probed, lengths, texts, facts)),
         ):
             found[what].append(clip.clip_id)
     for what in sorted(found, key=lambda what: -len(found[what])):
         yield Finding(what, len(found[what]), tuple(found[what][:EXAMPLES]))
+
+
+def _wrong(
+    clip: Clip, probed: Probed, lengths: Mapping[str, float], texts: Mapping[str, int], facts: Published | None
+) -> Iterator[str]:
+    yield from _wrong_with_media(clip, probed)
+    yield from _wrong_with_text(clip, texts)
+    yield from _wrong_with_labels(clip, facts)
+    yield from _wrong_with_length(lengths.get(clip.clip_id))
 
 
 def _wrong_with_media(clip: Clip, probed: Probed) -> Iterator[str]:
@@ -216,6 +232,21 @@ def _wrong_with_length(seconds: float | None) -> Iterator[str]:
         yield f"it is longer than {LONG_SECONDS:g} s"
 
 
+class _Even:
+    """Stands in for word times that the cache already has."""
+
+    name = "even"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """None: it goes into no cache that is kept."""
+        return {}
+
+    def align_all(self, utterances: Iterable[Utterance]) -> Iterator[Alignment]:
+        """Give each word an equal share of the clip."""
+        return one_by_one(lambda one: evenly_spaced(one.words, one.duration_seconds), utterances)
+
+
 def _estimate(
     request: Request,
     aligner: Aligner | None,
@@ -225,24 +256,31 @@ def _estimate(
     say: Callable[[str], None],
 ) -> Estimate:
     """Extract a few clips into a cache that is thrown away, and extrapolate: sound by length, the rest by clip."""
-    good = [clip for clip in clips if not clip.fault and lengths.get(clip.clip_id)]
+    good = [
+        clip
+        for clip in clips
+        if not clip.fault and (lengths.get(clip.clip_id) or (clip.words and not clip.audio and not clip.video))
+    ]
     sample = good[:: max(1, len(good) // SAMPLE_CLIPS)][:SAMPLE_CLIPS]
-    if not sample or stop():
-        return Estimate(0, {}, 0, "no clip could be read" if not sample else "stopped")
+    if not sample:
+        return Estimate(0, {}, 0, "no clip could be read")
     say(f"extracting {len(sample)} clips for an estimate")
     with tempfile.TemporaryDirectory(prefix="sadgr-check-") as folder:
         choice = Choice(patterns=tuple(clip.clip_id for clip in sample))
         trial = replace(request, cache=Path(folder) / "cache", dataset="estimate", choice=choice, retry_failed=False)
         try:
-            summary = run(trial, aligner, stop, lambda _: None)
+            summary = run(trial, aligner or _Even(), stop, lambda _: None)
         except (ExtractError, AlignError) as error:
             return Estimate(0, {}, 0, str(error))
         written = sum(path.stat().st_size for path in trial.cache.rglob("*.h5"))
+    if not summary.finished:
+        raise StopRequested
     by_clip = len(clips) / len(sample)
-    by_length = sum(lengths.values()) / sum(lengths[clip.clip_id] for clip in sample)
+    sampled = sum(lengths.get(clip.clip_id, 0.0) for clip in sample)
+    by_length = sum(lengths.values()) / sampled if sampled else by_clip
     seconds = {
         stage: spent * (by_length if stage in ("words", "audio") else by_clip)
         for stage, spent in summary.seconds.items()
-        if stage != "loading"
+        if stage != "loading" and (aligner or stage != "words")
     }
     return Estimate(len(sample), seconds, round(written * by_clip))

@@ -1,11 +1,12 @@
 """Which of a source's clips a run is about."""
 
+import unicodedata
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from sadgr.cache import normalise_id
 from sadgr.extract.clips import Clip
 from sadgr.extract.errors import SourceError
 
@@ -51,21 +52,23 @@ class Choice:
 
 def _fitting(pattern: str, ids: Collection[str]) -> set[str]:
     """Return the ids that a pattern means: an id itself comes first, since ids may hold `[` or be a file's name."""
-    if (one := normalise_id(pattern)) in ids:
-        return {one}
-    if Path(pattern).is_file():
-        return _listed(Path(pattern), ids)
-    if fitting := {one for one in ids if fnmatchcase(one, pattern)}:
+    composed = unicodedata.normalize("NFC", pattern)
+    if composed in ids:
+        return {composed}
+    with suppress(OSError, ValueError):  # too long, or no name that a file can have
+        if Path(pattern).is_file():
+            return _listed(Path(pattern), ids)
+    if fitting := {one for one in ids if fnmatchcase(one, composed)}:
         return fitting
     raise SourceError(f"--select {pattern!r} is no clip of the source, no file of ids, and fits no id as a pattern")
 
 
 def _listed(path: Path, ids: Collection[str]) -> set[str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # what else `splitlines` splits at may stand in an id
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path} cannot be read as a file of clip ids: {error}") from error
-    wanted = {normalise_id(line.strip()) for line in lines if line.strip()}
+    wanted = {unicodedata.normalize("NFC", line.strip()) for line in lines if line.strip()}
     if strangers := sorted(wanted - set(ids)):
         raise SourceError(
             f"{path} names {len(strangers)} clips that the source does not have, such as {strangers[0]!r}; "

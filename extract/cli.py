@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sadgr.align.errors import AlignError
-from sadgr.cache.console import EXIT_UNEXPECTED, config_option, friendly, stop_requested
+from sadgr.cache.console import EXIT_UNEXPECTED, EXIT_UNFINISHED, config_option, friendly, stop_requested
 from sadgr.cache.errors import CacheError
 from sadgr.extract.aligner_options import AlignerOptions, aligner_options
 from sadgr.extract.console import (
@@ -21,7 +21,7 @@ from sadgr.extract.console import (
     say,
     tell_check,
 )
-from sadgr.extract.errors import ExtractError, SourceError
+from sadgr.extract.errors import ExtractError, SourceError, StopRequested
 from sadgr.extract.presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
@@ -145,11 +145,15 @@ def main(
         request = Request(
             source, cache or Path(), dataset, recipe, device, local_files_only, words, layout, choice, retry_failed
         )
-        chosen = aligner.build(stop, say)
+        chosen = aligner.build(stop, say) if recipe.needs_words else None
         if check:
             from sadgr.extract.check import check as examine_source
 
-            tell_check(examine_source(request, chosen, stop, say), as_json)
+            try:
+                tell_check(examine_source(request, chosen, stop, say), as_json)
+            except StopRequested:
+                say("stopped before everything was looked at: nothing can be said of the source yet")
+                raise SystemExit(EXIT_UNFINISHED) from None
             return
         summary = run(request, chosen, stop, say)
     finish(summary, max_failures, as_json)
@@ -186,7 +190,7 @@ def _recipe(
     from sadgr.extract.media.sampling import DEFAULT_FRAME_COUNT, Sampling
     from sadgr.extract.recipe import Recipe
 
-    kept = frozenset(name.strip() for name in store.split(",")) if store else None
+    kept = None if store is None else frozenset(name.strip() for name in store.split(","))
     try:
         return Recipe(
             models,

@@ -88,7 +88,9 @@ def _tell(summary: "Summary", as_json: bool) -> None:
         click.echo(f"  stopped with {summary.left} clips left; start the same command again to go on")
     for stage, name in sorted(summary.feature_sets.items()):
         seconds = summary.seconds.get(stage, 0.0)
-        click.echo(f"  {stage:5}: {summary.done.get(stage, 0)} clips in {seconds:.1f} s -> {name}")
+        flagged = sum(one.stage == stage and one.state == "flagged" for one in summary.troubles)
+        also = f" ({flagged} more flagged)" if flagged else ""
+        click.echo(f"  {stage:5}: {summary.done.get(stage, 0)} clips{also} in {seconds:.1f} s -> {name}")
     states = count_states(summary.troubles)
     click.echo("  " + ", ".join(f"{states[state]} {state}" for state in ("failed", "absent", "flagged")))
     click.echo(f"  log: {summary.log}")
@@ -105,7 +107,8 @@ def tell_check(checked: "Checked", as_json: bool) -> None:
         click.echo(f"  {who}: {_counts(counts)}")
     for finding in checked.findings:
         more = ", ..." if finding.clips > len(finding.examples) else ""
-        click.echo(f"  {finding.clips} clips: {finding.what} ({', '.join(finding.examples)}{more})")
+        number = f"{finding.clips} clip{'s' if finding.clips > 1 else ''}"
+        click.echo(f"  {number}: {finding.what} ({', '.join(finding.examples)}{more})")
     if not checked.findings:
         click.echo("  nothing is wrong that can be told without decoding")
     estimate = checked.estimate

@@ -7,13 +7,18 @@ its place, and the medium is tried once more, with PyAV alone.
 import os
 import resource
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import TimeoutError as DeadlineError
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from multiprocessing.forkserver import ensure_running
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +36,13 @@ DEADLINE_SECONDS = 120.0
 """Far more than decoding takes: a broken file may keep a decoder busy for ever."""
 DEADLINE_PER_SECOND = 2.0
 """More for each second that is wanted of a recording, so that an hour is no hang."""
+DEADLINE_PER_MEGABYTE = 2.0
+"""More for the size of a file that is wanted whole, whose length nobody has told."""
 MEMORY_BYTES = 4 * 2**30
 """A worker's own memory. An hour of sound takes a quarter of a gigabyte, sixteen pictures of 8K two."""
 MOST_WORKERS = 4
+AHEAD_BYTES = 512 * 2**20
+"""Sound that may wait, decoded, for an encoder; beyond it one clip at a time is decoded ahead."""
 
 Item = TypeVar("Item")
 Begun = TypeVar("Begun")
@@ -52,6 +61,14 @@ class Wanted:
     medium: Medium
     sampling: Sampling | None = None
     resizing: Resizing | None = None
+
+    @property
+    def bytes(self) -> int:
+        """About the bytes of its sound: 16,000 samples of 4 bytes a second, or eight times a compressed file's."""
+        if self.sampling is not None:
+            return 0
+        start, end = self.medium.span
+        return 8 * _size(self.medium.path) if end is None else int(64_000 * (end - (start or 0.0)))
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,12 @@ class Pending:
 
     def __init__(self, wanted: Wanted, begin: Callable[[bool], "ProcessFuture[Any]"]) -> None:
         self._wanted, self._begin = wanted, begin
-        self._future = begin(False)
+        self._future: ProcessFuture[Any] | None = begin(False)
+
+    @property
+    def bytes(self) -> int:
+        """About what it will hold until it is taken."""
+        return self._wanted.bytes if self._future is not None else 0
 
     def result(self) -> Decoded:
         """Wait for it.
@@ -89,25 +111,24 @@ class Pending:
             StreamAbsent: the file has no stream of this kind.
             MediaError: it cannot be decoded, in whichever way.
         """
+        future, self._future = self._future, None  # what it holds is large
+        assert future is not None  # noqa: S101  # it is taken once
+        path = self._wanted.medium.path
         try:
-            return Decoded(self._future.result())
-        except (DeadlineError, ProcessExpired, MemoryError) as error:
-            trouble = _in_words(error)
+            return Decoded(future.result())
         except MediaError:
             raise
         except Exception as error:
-            raise MediaError(
-                f"{self._wanted.medium.path}: its decoder failed ({_named(error)}); make it anew"
-            ) from error
+            if not _lost_its_worker(error):
+                raise MediaError(f"{path}: {_in_words(error)}; make it anew") from error
+            trouble = _in_words(error)
         try:
             return Decoded(self._begin(True).result(), f"{trouble}; PyAV alone took its place")
-        except (DeadlineError, ProcessExpired, MemoryError) as error:
-            again = _in_words(error)
         except MediaError as error:
             raise MediaError(f"{error} (before, {trouble})") from error
         except Exception as error:
-            again = f"its decoder failed ({_named(error)})"
-        raise MediaError(f"{self._wanted.medium.path}: {trouble}; once more with PyAV alone, {again}; make it anew")
+            again = _in_words(error)
+            raise MediaError(f"{path}: {trouble}; once more with PyAV alone, {again}; make it anew") from error
 
 
 class Decoders:
@@ -132,10 +153,17 @@ class Decoders:
         self._memory_bytes = memory_bytes or MEMORY_BYTES
         self._decode = decode or decode_medium
         self._pool: ProcessPool | None = None
+        self._begun: WeakSet[Pending] = WeakSet()
 
     def begin(self, wanted: Wanted) -> Pending:
         """Begin to decode."""
-        return Pending(wanted, lambda pyav_only: self._schedule(wanted, pyav_only))
+        pending = Pending(wanted, lambda pyav_only: self._schedule(wanted, pyav_only))
+        self._begun.add(pending)
+        return pending
+
+    def are_full(self) -> bool:
+        """Whether so much waits to be taken that no more should be begun."""
+        return sum(pending.bytes for pending in self._begun) > AHEAD_BYTES
 
     def _schedule(self, wanted: Wanted, pyav_only: bool) -> "ProcessFuture[Any]":
         if self._pool is None:
@@ -143,14 +171,17 @@ class Decoders:
             # this process can be held in them for ever.
             context = get_context("forkserver")
             context.set_forkserver_preload([__name__])
+            with _interrupts_ignored():
+                ensure_running()
             self._pool = ProcessPool(self.workers, initializer=_enter, initargs=(self._memory_bytes,), context=context)
         return self._pool.schedule(self._decode, args=(wanted, pyav_only), timeout=self.deadline_of(wanted))
 
     def deadline_of(self, wanted: Wanted) -> float:
         """Return the seconds after which a worker that still decodes this is killed."""
         start, end = wanted.medium.span
-        length = end - (start or 0.0) if end is not None else 0.0
-        return self._deadline_seconds + DEADLINE_PER_SECOND * length
+        if end is not None:
+            return self._deadline_seconds + DEADLINE_PER_SECOND * (end - (start or 0.0))
+        return self._deadline_seconds + DEADLINE_PER_MEGABYTE * _size(wanted.medium.path) / 1e6
 
     def ahead(self, items: Iterable[Item], begin: Callable[[Item], Begun]) -> Iterator[tuple[Item, Begun]]:
         """Begin work on items before it is asked for, so that it is done when it is; two of them a worker.
@@ -161,9 +192,9 @@ class Decoders:
         """
         waiting: deque[tuple[Item, Begun]] = deque()
         for item in items:
-            waiting.append((item, begin(item)))
-            if len(waiting) > 2 * self.workers:
+            while waiting and (len(waiting) > 2 * self.workers or self.are_full()):
                 yield waiting.popleft()
+            waiting.append((item, begin(item)))
         yield from waiting
 
     def __enter__(self) -> Self:
@@ -203,15 +234,39 @@ def _enter(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _in_words(error: BaseException) -> str:
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Start a process that a Ctrl-C at the terminal does not reach; it ends with this one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _lost_its_worker(error: Exception) -> bool:
+    """Whether a worker was lost, or its memory used up, and another may do better."""
+    # A file system's own time-out has a number; pebble's has words and the seconds.
+    out_of_time = isinstance(error, DeadlineError) and not isinstance(error.errno, int)
+    return out_of_time or isinstance(error, ProcessExpired | MemoryError)
+
+
+def _in_words(error: Exception) -> str:
     if isinstance(error, ProcessExpired):
         code = error.exitcode
         return f"its decoder crashed ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
     if isinstance(error, MemoryError):
         return "its decoder wanted more memory than a worker has"
-    seconds: Any = error.args[1] if len(error.args) > 1 else 0.0
-    return f"its decoder hung and was killed after {seconds:.0f} s"
-
-
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    if _lost_its_worker(error):
+        return f"its decoder hung and was killed after {error.args[1]:.0f} s"
+    return f"its decoder failed ({type(error).__name__}: {error})"

@@ -5,6 +5,10 @@ class ExtractError(Exception):
     """Base of every error of this package; its message is meant for the person at the terminal."""
 
 
+class StopRequested(Exception):
+    """A signal came before there was anything to save; the command ends, and may be started again."""
+
+
 class SourceError(ExtractError):
     """The source is missing, of no known layout, or its tables contradict themselves."""
 

@@ -1,8 +1,7 @@
 """Clips in, features out: decode, encode, write. A clip that fails is reported and the others go on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import islice
 from typing import Any
 
 from sadgr.align import PoolingError
@@ -17,6 +16,9 @@ from sadgr.extract.plan import Plan
 from sadgr.extract.stages import Encoded, Stage
 
 CLIPS_AT_ONCE = 8
+
+Begun = tuple[Clip, dict[str, Pending]]
+"""A clip, and what is being decoded for each stage."""
 
 
 def extract(
@@ -48,7 +50,7 @@ def extract(
     )
     with ExitStack() as stack:
         writers = {stage.name: stack.enter_context(FeatureWriter(feature_sets[stage.name], method)) for stage in stages}
-        while batch := list(islice(work, CLIPS_AT_ONCE)):
+        for batch in _batches(work, decoders):
             for stage in stages:
                 wanting = [one for one in batch if one[0].clip_id in plan.todo[stage.name]]
                 for start in range(0, len(wanting), stage.at_once):
@@ -61,6 +63,18 @@ def extract(
             progress(len(batch))
 
 
+def _batches(work: Iterable[Begun], decoders: Decoders) -> Iterator[list[Begun]]:
+    """Give several clips at a time, fewer where their sound is long."""
+    batch: list[Begun] = []
+    for one in work:
+        batch.append(one)
+        if len(batch) == CLIPS_AT_ONCE or decoders.are_full():
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
 def _begin(clip: Clip, plan: Plan, stages: Sequence[Stage[Any]], decoders: Decoders) -> dict[str, Pending]:
     """Begin to decode what the stages want of a clip."""
     wanted = {stage.name: stage.wanted(clip) for stage in stages if clip.clip_id in plan.todo[stage.name]}
@@ -69,7 +83,7 @@ def _begin(clip: Clip, plan: Plan, stages: Sequence[Stage[Any]], decoders: Decod
 
 def _run_stage(
     stage: Stage[Any],
-    clips: Sequence[tuple[Clip, dict[str, Pending]]],
+    clips: Sequence[Begun],
     plan: Plan,
     writer: FeatureWriter,
     report: Report,
@@ -98,9 +112,24 @@ def _run_stage(
                 report.tell(clip.clip_id, stage.name, "failed", str(error), elapsed() - begun)
         if not ready:
             return
-        features = stage.encode([raw for _, raw in ready])
-        for (clip, _), encoded in zip(ready, features, strict=True):
-            _write(clip, stage.name, encoded, sources[clip.clip_id], writer, report, elapsed() / len(clips))
+        for clip, encoded in _encoded(stage, ready):
+            share = elapsed() / len(clips)
+            if isinstance(encoded, Exception):
+                report.tell(clip.clip_id, stage.name, "failed", f"its encoder failed: {encoded}", share)
+            else:
+                _write(clip, stage.name, encoded, sources[clip.clip_id], writer, report, share)
+
+
+def _encoded(stage: Stage[Any], ready: Sequence[tuple[Clip, Any]]) -> Iterator[tuple[Clip, Encoded | Exception]]:
+    """Compute clips together; one by one where that fails, so that one clip costs no other."""
+    try:
+        yield from zip([clip for clip, _ in ready], stage.encode([raw for _, raw in ready]), strict=True)
+    except (RuntimeError, MemoryError) as error:  # torch's, out of memory among them
+        if len(ready) == 1:
+            yield ready[0][0], error
+        else:
+            for one in ready:
+                yield from _encoded(stage, [one])
 
 
 def _write(

@@ -1,11 +1,12 @@
 """What a run has to do: digests of the clips' sources held against what the cache already has."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 from sadgr.cache import FeatureSet, source_digest
 from sadgr.extract.clips import Clip
+from sadgr.extract.media.errors import MediaError
 from sadgr.extract.media_hashes import MediaHashes
 from sadgr.extract.recipe import KEEPABLE, KEPT
 
@@ -44,6 +45,7 @@ def make_plan(
     feature_sets: Mapping[str, FeatureSet],
     kept: Mapping[str, frozenset[str]],
     hashes: MediaHashes,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Plan:
     """Compare the source's clips with the cache.
 
@@ -55,20 +57,24 @@ def make_plan(
         feature_sets: modality -> where its features go.
         kept: modality -> what is wanted of it, for those whose encoders give several things.
         hashes: of the media.
+        progress: told how many clips were looked at.
+
+    Raises:
+        StopRequested: a signal came while media were read.
     """
     made_from: dict[str, dict[str, Mapping[str, object]]] = {modality: {} for modality in feature_sets}
     unreadable: dict[str, dict[str, str]] = {}
     for clip in clips:
         if clip.fault:
             unreadable[clip.clip_id] = dict.fromkeys(feature_sets, clip.fault)
+            progress(1)
             continue
         for modality in feature_sets:
             try:
                 made_from[modality][clip.clip_id] = _made_from(clip, modality, hashes)
-            except OSError as error:
-                medium = clip.video if modality == "video" else clip.audio
-                where = medium.path if medium else clip.clip_id
-                unreadable.setdefault(clip.clip_id, {})[modality] = f"{where}: {error.strerror or error}"
+            except MediaError as error:
+                unreadable.setdefault(clip.clip_id, {})[modality] = str(error)
+        progress(1)
     hashes.save()
     sources: dict[str, dict[str, str]] = {}
     todo: dict[str, frozenset[str]] = {}
@@ -76,11 +82,15 @@ def make_plan(
     for modality, one in feature_sets.items():
         wanted = kept.get(modality, frozenset())
         held = _held(one, modality, made_from[modality], wanted)
-        enough = {clip_id: names for clip_id, names in held.items() if names >= wanted}
-        todo[modality] = frozenset(made_from[modality]) - set(enough)
+        as_held = {clip_id: _digest(modality, made_from[modality][clip_id], names) for clip_id, names in held.items()}
+        absent = set(one.absent(as_held))  # a clip that lacks the modality lacks it whatever is wanted of it
+        enough = {clip_id for clip_id, names in held.items() if names >= wanted or clip_id in absent}
+        todo[modality] = frozenset(made_from[modality]) - enough
         keep[modality] = {clip_id: names | wanted for clip_id, names in held.items() if clip_id not in enough}
         sources[modality] = {
-            clip_id: _digest(modality, what, enough.get(clip_id) or keep[modality].get(clip_id, wanted))
+            clip_id: as_held[clip_id]
+            if clip_id in enough
+            else _digest(modality, what, keep[modality].get(clip_id, wanted))
             for clip_id, what in made_from[modality].items()
         }
     return Plan(kept, sources, todo, keep, unreadable)

@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from sadgr.extract.checkpoint import Checkpoint, Kind, ModelName, resolve
 from sadgr.extract.choice import Choice
 from sadgr.extract.clips import Clip, Source
 from sadgr.extract.decoding import Decoders
-from sadgr.extract.errors import SourceError
+from sadgr.extract.errors import SourceError, StopRequested
 from sadgr.extract.feature_sets import encoder_specs, words_spec
 from sadgr.extract.media_hashes import MediaHashes
 from sadgr.extract.outcome import Report, Summary
@@ -89,7 +89,9 @@ def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say
     """
     source = open_source(request.source, request.layout)
     of_source = read_clips(source)
-    clips = request.choice.of(of_source)
+    # Which clips failed is known later, and the first few are to be the first few of those.
+    choice = replace(request.choice, limit=None) if request.retry_failed else request.choice
+    clips = choice.of(of_source)
     name = request.dataset or source.dataset
     if name is None:
         raise SourceError(f"a source of layout {source.layout!r} does not name itself; add --dataset NAME")
@@ -100,20 +102,26 @@ def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say
     data = cache.create_dataset(name)
     checkpoints = _checkpoints(request, clips, say)
     words = _words(request, aligner, data, clips)
-    specs = _specs(request, words, checkpoints)
-    _publish_labels(data, clips, say)
+    specs = _specs(request, words, checkpoints, data, say)
     feature_sets = {kind: create_feature_set(data.path, spec) for kind, spec in specs.items()}
     earlier = failures(cache, name)
     if request.retry_failed:
         clips = _failed(clips, feature_sets, earlier)
         say(f"{len(clips)} clips failed when they were last worked on")
-    hashes = MediaHashes(request.source)
-    plan = make_plan(clips, feature_sets, request.recipe.kept if request.recipe else {}, hashes)
-    _say_what_is_done_again(plan, say)
+        clips = clips[: request.choice.limit]
+    _publish_labels(data, clips, of_source, say)
+    hashes = MediaHashes(request.source, stop)
+    reading = Progress("reading media", len(clips))
     with ExitStack() as stack:
         log = stack.enter_context(RunLog(cache.path, _settings(request, source, data, specs)))
         decoders = stack.enter_context(Decoders())
         report = Report(log, name)
+        try:
+            plan = make_plan(clips, feature_sets, request.recipe.kept if request.recipe else {}, hashes, reading.step)
+        except StopRequested:
+            report.finished = False
+            return _summary(report, clips, 0, len(clips), feature_sets)
+        _say_what_is_done_again(plan, say)
         _tell_what_is_known(report, plan, feature_sets, earlier)
         todo = plan.clips(clips, feature_sets)
         say(f"{len(todo)} of {len(clips)} clips to do")
@@ -124,17 +132,25 @@ def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say
         if report.finished and checkpoints:
             shown = Progress("clips", len(plan.clips(clips, checkpoints)))
             extract(clips, plan, feature_sets, stages, method, report, decoders, stop, shown.step)
+    needed_nothing = len(clips) - len({clip.clip_id for clip in todo} | plan.unreadable.keys())
+    left = 0 if report.finished else _left(clips, plan, feature_sets, hashes)
+    return _summary(report, clips, needed_nothing, left, feature_sets)
+
+
+def _summary(
+    report: Report, clips: Sequence[Clip], skipped: int, left: int, feature_sets: Mapping[str, FeatureSet]
+) -> Summary:
     return Summary(
-        dataset=name,
+        dataset=report.dataset,
         clips=len(clips),
-        skipped=len(clips) - len({clip.clip_id for clip in todo} | plan.unreadable.keys()),
-        left=0 if report.finished else _left(clips, plan, feature_sets, hashes),
+        skipped=skipped,
+        left=left,
         done=dict(report.done),
         troubles=report.troubles,
         failed=report.failed_clips(),
         seconds={stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
         feature_sets={kind: one.name for kind, one in feature_sets.items()},
-        log=log.path,
+        log=report.log.path,
         finished=report.finished,
     )
 
@@ -176,11 +192,34 @@ def _words(request: Request, aligner: Aligner | None, data: Dataset, clips: Sequ
 
 
 def _specs(
-    request: Request, words: FeatureSetSpec | None, checkpoints: Mapping[Kind, Checkpoint]
+    request: Request,
+    words: FeatureSetSpec | None,
+    checkpoints: Mapping[Kind, Checkpoint],
+    data: Dataset,
+    say: Callable[[str], None],
 ) -> dict[str, FeatureSetSpec]:
-    """Specify the run's feature sets; word times come first, since audio is pooled by them."""
+    """Specify the run's feature sets; word times come first, since audio is pooled by them.
+
+    Sound that is not pooled into words goes where the same encoder's pooled sound stands already, if it does in one place:
+    means are the same in both.
+    """
     specs = {"words": words} if words else {}
-    return specs | (encoder_specs(checkpoints, request.recipe, words) if request.recipe else {})
+    specs |= encoder_specs(checkpoints, request.recipe, words) if request.recipe else {}
+    alike = [
+        one.spec
+        for one in data.feature_sets("audio")
+        if "audio" in specs and one.encoder_fingerprint == specs["audio"].encoder_fingerprint
+    ]
+    if "audio" in specs and words is None and len(alike) == 1:
+        specs["audio"] = alike[0]
+    elif "audio" in specs:
+        for other in alike:
+            if other.fingerprint != specs["audio"].fingerprint:
+                say(
+                    f"audio: {other.name} in the cache is of the same encoder, with other word times or none; "
+                    "sadgr-train takes one of them by --audio, and sadgr-cache rm removes one"
+                )
+    return specs
 
 
 def _left(clips: Sequence[Clip], plan: Plan, feature_sets: Mapping[str, FeatureSet], hashes: MediaHashes) -> int:
@@ -221,10 +260,15 @@ def _align(
         words.entries()  # the audio stage reads the new ones
 
 
-def _publish_labels(data: Dataset, clips: Sequence[Clip], say: Callable[[str], None]) -> None:
+def _publish_labels(
+    data: Dataset, clips: Sequence[Clip], of_source: Sequence[Clip], say: Callable[[str], None]
+) -> None:
+    if not clips:
+        return
+    named = pd.Index([clip.clip_id for clip in of_source])
     rows = pd.DataFrame([{**clip.columns, "text": clip.transcript} for clip in clips])
     rows.index = pd.Index([clip.clip_id for clip in clips], name="id")
-    if (data.path / LABELS_FILE).exists() and (others := data.labels().index.difference(rows.index)).size:
+    if (data.path / LABELS_FILE).exists() and (others := data.labels().index.difference(named)).size:
         say(
             f"{data.name} holds {others.size} clips that this source does not name ({others[0]}, ...); they stay as they are"
         )

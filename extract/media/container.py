@@ -11,6 +11,7 @@ to be shown or heard, and is dropped.
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from errno import ENOMEM
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
@@ -67,6 +68,8 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         try:
             yield container
         except av.FFmpegError as error:
+            if error.errno == ENOMEM:
+                raise MemoryError(f"{path}: memory ran out while it was decoded") from error
             raise MediaError(f"{path}: damaged or truncated ({error.strerror}); fetch it again") from error
 
 

@@ -69,6 +69,7 @@ def _clip(clip_id: str, row: Row, where: str, folder: Path) -> Clip:
     columns = {
         name: _text(value) if name in TEXT_COLUMNS else value for name, value in row.items() if name not in _USED
     }
+    text = _text(row.get("text", ""))
     faults = []
     for name in (name for name in row if name == "mode" or name.startswith("label")):
         try:
@@ -81,12 +82,11 @@ def _clip(clip_id: str, row: Row, where: str, folder: Path) -> Clip:
         columns |= {name: _or_empty(value) for name, value in zip(("start", "end"), span, strict=True) if name in row}
         audio, video = _media(row, folder, *span)
     except ValueError as error:
-        return Clip(clip_id, "", columns=columns, fault=f"{where}: {'; '.join([*faults, str(error)])}; correct it")
-    text = _text(row.get("text", ""))
+        return Clip(clip_id, text, columns=columns, fault=f"{where}: {'; '.join([*faults, str(error)])}; correct it")
     if audio is None and not text.strip():
         faults.append("it has neither video nor audio nor text")
     if faults:
-        return Clip(clip_id, "", columns=columns, fault=f"{where}: {'; '.join(faults)}; correct it")
+        return Clip(clip_id, text, columns=columns, fault=f"{where}: {'; '.join(faults)}; correct it")
     return Clip(clip_id, text, audio, video, columns)
 
 

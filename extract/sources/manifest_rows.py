@@ -25,6 +25,8 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
         SourceError: it cannot be read, or has a column twice.
     """
     found = [{str(name): _plain(value) for name, value in row.items()} for row in _READERS[path.suffix.lower()](path)]
+    if not found:
+        raise SourceError(f"{path} holds no row: a manifest has a clip a row, below its names of columns")
     columns = list(dict.fromkeys(name for row in found for name in row))
     return columns, [{name: row.get(name, "") for name in columns} for row in found]
 

@@ -108,7 +108,7 @@ def test_the_command_prints_text_and_json_and_needs_no_cache(source, tiny):
     assert told.exit_code == 0, told.output
     assert "11 clips (mmsa)" in told.output and "here: train 11" in told.output and "train 1284" in told.output
     assert (
-        "1 clips: label lies outside of [-3, 3] (v$_$wide)" in told.output
+        "1 clip: label lies outside of [-3, 3] (v$_$wide)" in told.output
         and "on this machine, from 5 clips" in told.output
     )
     told = CliRunner().invoke(main, [str(source), "--check", "--json", *models, "--device", "cpu"])

@@ -50,6 +50,19 @@ def test_what_fits_nothing_is_an_error_that_says_so(choice, words):
     assert all(word in str(error.value) for word in words)
 
 
+@pytest.mark.parametrize("pattern", ["", "x" * 300, "a\0b", "[", "/"])
+def test_no_pattern_is_too_odd_to_be_told_so(pattern):
+    with pytest.raises(SourceError, match="is no clip of the source"):
+        chosen(patterns=(pattern,))
+
+
+def test_a_pattern_may_be_decomposed_and_a_listed_id_hold_any_mark(tmp_path):
+    assert chosen(patterns=("Zoe\u0308*",)) == IDS[6:]
+    odd = Clip("a\u2028b", "so")
+    (tmp_path / "ids.txt").write_text("a\u2028b\n", encoding="utf-8")
+    assert Choice(patterns=(str(tmp_path / "ids.txt"),)).of([odd]) == [odd]
+
+
 def test_a_file_that_names_strangers_is_an_error(tmp_path):
     (tmp_path / "ids.txt").write_text("b c$_$1\nnobody\n")
     with pytest.raises(SourceError, match=r"names 1 clips .* 'nobody'"):

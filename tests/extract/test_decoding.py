@@ -42,6 +42,8 @@ def decode(wanted, pyav_only):
         raise StreamAbsent(f"{name} has no sound")
     if "broken" in name:
         raise MediaError(f"{name} is broken")
+    if "nfs" in name:
+        raise TimeoutError(110, "Connection timed out")
     if "bug" in name:
         raise KeyError("unexpected")
     if not pyav_only or "twice" in name:
@@ -123,12 +125,37 @@ def test_no_worker_outlives_its_decoders(planted):
             os.kill(pid, 0)
 
 
-def test_a_longer_span_has_a_later_deadline_and_nothing_starts_before_it_is_needed():
+def test_a_longer_span_has_a_later_deadline_and_nothing_starts_before_it_is_needed(tmp_path):
     decoders = Decoders(1)
     assert decoders._pool is None
     assert decoders.deadline_of(Wanted(Medium(Path("a")))) == decoding.DEADLINE_SECONDS
     hour = Wanted(Medium(Path("a"), 10.0, 3610.0))
     assert decoders.deadline_of(hour) == decoding.DEADLINE_SECONDS + 3600 * decoding.DEADLINE_PER_SECOND
+    film = tmp_path / "film.mp4"
+    film.touch()
+    os.truncate(film, 10**9)
+    assert decoders.deadline_of(Wanted(Medium(film))) == decoding.DEADLINE_SECONDS + 2000
+
+
+def test_what_is_long_is_not_decoded_ahead_of_its_use(planted):
+    """Hours of sound: one is held while its clip is worked on, and no more are begun than the budget has room for."""
+    hours = [Wanted(Medium(Path(f"/media/{number}-fine"), 0.0, 3600.0)) for number in range(8)]
+    begun = []
+    with Decoders(2, decode=planted.decode) as decoders:
+
+        def begin(wanted):
+            begun.append(wanted)
+            return decoders.begin(wanted)
+
+        for number, (_, pending) in enumerate(decoders.ahead(hours, begin), start=1):
+            assert len(begun) - number <= 3  # 230 MB each, of 512
+            pending.result()
+    assert len(begun) == 8
+
+
+def test_a_time_out_of_the_file_system_is_no_hang_of_a_decoder(planted):
+    with Decoders(1, decode=planted.decode) as decoders, pytest.raises(MediaError, match="Connection timed out"):
+        decoders.begin(wanted("1-nfs")).result()
 
 
 def test_a_run_over_decoders_that_misbehave_loses_only_what_no_decoder_can_do(

@@ -239,3 +239,25 @@ def test_a_source_without_pictures_gets_no_video_features(tmp_path, extract, mak
     (tmp_path / "talk.srt").write_text("1\n00:00:00,500 --> 00:00:01,500\nso it goes\n")
     summary = extract(tmp_path / "talk.m4a")
     assert set(summary.feature_sets) == {"words", "text", "audio"} and not summary.troubles
+
+
+def test_an_encoder_that_fails_on_one_clip_costs_no_other(source, extract, monkeypatch):
+    """Such as one whose frames do not fit into a GPU's memory."""
+    import torch
+
+    from sadgr.extract.video import VideoEncoder
+
+    real = VideoEncoder._vectors
+
+    def failing(self, frames):
+        if len(frames) in (12, 37):  # the second clip alone, or all three together
+            raise torch.OutOfMemoryError("out of memory")
+        return real(self, frames)
+
+    monkeypatch.setattr(VideoEncoder, "_vectors", failing)
+    monkeypatch.setattr("sadgr.extract.parts.in_parts", lambda compute, items, at_once: [compute(items)])
+    monkeypatch.setattr("sadgr.extract.video.in_parts", lambda compute, items, at_once: [compute(items)])
+    summary = extract(source)
+    assert summary.done["video"] == 2
+    (told,) = summary.troubles
+    assert (told.clip_id, told.stage, told.state) == ("v$_$b", "video", "failed") and "out of memory" in told.reason

@@ -5,6 +5,8 @@ import time
 import pytest
 
 from sadgr.extract import media_hashes
+from sadgr.extract.errors import StopRequested
+from sadgr.extract.media.errors import MediaError
 from sadgr.extract.media_hashes import MediaHashes
 
 
@@ -32,7 +34,7 @@ def test_a_settled_file_is_read_once_over_several_runs(home, film, monkeypatch):
     first = MediaHashes(film.parent)
     assert first[film] == digest(b"one")
     first.save()
-    monkeypatch.setattr(media_hashes, "file_sha256", None)  # not called again
+    monkeypatch.setattr(MediaHashes, "_hash", None)  # not called again
     assert MediaHashes(film.parent)[film] == digest(b"one")
 
 
@@ -68,9 +70,31 @@ def test_a_damaged_file_of_hashes_is_no_trouble(home, film, monkeypatch, content
 
 def test_what_cannot_be_read_is_an_error_and_what_cannot_be_written_none(home, film, monkeypatch):
     monkeypatch.setattr(media_hashes, "SETTLED_SECONDS", -60.0)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(MediaError, match="no such file"):
         MediaHashes(film.parent)[film.parent / "gone"]
     home.write_text("a file, no folder")
     hashes = MediaHashes(film.parent)
     assert hashes[film] == digest(b"one")
     hashes.save()
+
+
+def test_a_pipe_keeps_nobody_waiting(home, tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    hashes = MediaHashes(tmp_path)
+    for _ in range(2):
+        with pytest.raises(MediaError, match="this is not a file"):
+            hashes[tmp_path / "pipe.mp4"]
+
+
+def test_a_signal_ends_the_reading_of_a_large_file_and_keeps_what_was_read(home, film, monkeypatch):
+    monkeypatch.setattr(media_hashes, "SETTLED_SECONDS", -60.0)
+    monkeypatch.setattr(media_hashes, "BLOCK_BYTES", 10)
+    large = film.with_name("large.mp4")
+    large.write_bytes(b"x" * 100)
+    asked = iter([False, False, False, False, True])
+    hashes = MediaHashes(film.parent, lambda: next(asked))
+    assert hashes[film] == digest(b"one")
+    with pytest.raises(StopRequested):
+        hashes[large]
+    monkeypatch.setattr(MediaHashes, "_hash", None)
+    assert MediaHashes(film.parent)[film] == digest(b"one")

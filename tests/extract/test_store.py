@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sadgr.cache import FeatureCache
+from sadgr.cache import FeatureCache, SelectionError
 from sadgr.extract.checkpoint import ModelName
 from sadgr.extract.choice import Choice
 from sadgr.extract.layers import Layer
@@ -29,9 +29,15 @@ def extract(tmp_path, tiny, make_clip, planted_aligner):
     def go(*store, choice=None, aligner=planted_aligner, retry_failed=False, **more):
         said = []
         recipe = Recipe(models, store=frozenset(store) or None, **more)
-        request = Request(tmp_path / "source", tmp_path / "cache", "demo", recipe, "cpu", retry_failed=retry_failed)
-        if choice:
-            request = Request(tmp_path / "source", tmp_path / "cache", "demo", recipe, "cpu", choice=choice)
+        request = Request(
+            tmp_path / "source",
+            tmp_path / "cache",
+            "demo",
+            recipe,
+            "cpu",
+            choice=choice or Choice(),
+            retry_failed=retry_failed,
+        )
         return run(request, aligner, lambda: False, said.append), said
 
     return go
@@ -86,6 +92,29 @@ def test_asking_for_more_says_what_is_done_again_and_loses_nothing(extract, data
     assert set(read(data(), "audio")) == {"words", "mean", "mean_words", "frames"}
 
 
+def test_means_are_found_where_pooled_sound_of_the_same_encoder_stands(extract, data):
+    extract()
+    means, _ = extract("mean", modalities=("text", "audio"), aligner=None)
+    assert means.done == {} and len(data().feature_sets("audio")) == 1
+
+
+def test_a_second_set_of_the_same_encoder_is_said(extract, data):
+    extract("mean", modalities=("audio",), aligner=None)
+    _, said = extract(modalities=("audio",))
+    assert len(data().feature_sets("audio")) == 2
+    assert any("is of the same encoder" in line and "--audio" in line for line in said)
+    with pytest.raises(SelectionError, match="sadgr-train: --audio NAME"):
+        data().select()
+
+
+def test_a_clip_that_lacks_a_modality_lacks_it_whatever_is_wanted(extract, data, tmp_path, make_clip):
+    make_clip(tmp_path / "source" / "Raw" / "v" / "b.mp4", picture=False)
+    extract(modalities=("video",))
+    again, said = extract("frames", "mean", modalities=("video",))
+    assert again.done == {"video": 2} and any("the cache has 2 clips" in line for line in said)
+    assert [(one.clip_id, one.state) for one in again.troubles] == [("v$_$b", "absent")]
+
+
 def test_other_layers_and_samplings_are_other_feature_sets(extract, data):
     extract()
     before = read(data(), "text")["words"], read(data(), "video")["seconds"]
@@ -105,6 +134,8 @@ def test_a_selection_writes_the_labels_of_its_clips_alone(extract, data):
     assert list(data().labels().index) == ["v$_$a", "v$_$b"]
     extract()
     assert list(data().labels().index) == ["v$_$a", "v$_$b", "v$_$c"]
+    _, said = extract(choice=Choice(limit=1))
+    assert not any("does not name" in line for line in said)
 
 
 def test_only_what_failed_is_tried_again(extract, data, tmp_path):
@@ -120,3 +151,11 @@ def test_only_what_failed_is_tried_again(extract, data, tmp_path):
     assert any("1 clips failed when they were last worked on" in line for line in said)
     none, said = extract(retry_failed=True)
     assert none.clips == 0 and none.finished and not none.failed
+
+
+def test_the_first_of_those_that_failed_is_the_first_of_those(extract, tmp_path):
+    for name in "bc":
+        (tmp_path / "source" / "Raw" / "v" / f"{name}.mp4").write_bytes(b"")
+    extract()
+    again, _ = extract(retry_failed=True, choice=Choice(limit=1))
+    assert again.clips == 1 and again.failed == ["v$_$b"]
