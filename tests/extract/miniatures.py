@@ -156,7 +156,7 @@ def lay_mosi(path: Path) -> Miniature:
             split, label, **{"text": "SO IT GOES", "audio": heard, "video": (mp4, NO_SPAN), "more": times, **more}
         )
 
-    gone = {"failed": ("video",), "why": "No such file"}
+    gone = {"failed": ("video",), "why": "no such file"}
     clips = {
         f"{train}$_$1": clip(train, 1, "train"),
         f"{train}$_$2": clip(train, 2, "train", wav=False),
@@ -167,7 +167,7 @@ def lay_mosi(path: Path) -> Miniature:
         f"{test}$_$1": clip(test, 1, "test"),
         f"{test}$_$2": clip(test, 2, "test", **WITHOUT_TEXT),
         f"{test}$_$3": clip(test, 3, "test", **gone),
-        f"{test}$_$4": clip(test, 4, "test", wav=False, failed=MEDIA, why="No such file"),
+        f"{test}$_$4": clip(test, 4, "test", wav=False, failed=MEDIA, why="no such file"),
         f"{test}$_$9": clip(test, 9, "test", wav=False, **WITHOUT_TEXT),
         f"{other}$_$1": clip(other, 1, "", text="so_DELIM_it goes"),
         f"{other}$_$line 2": Expected(text="", failed=EVERYTHING, why="line 2: 'SO IT GOES' is not"),
@@ -270,7 +270,7 @@ def lay_mosei(path: Path) -> Miniature:
         f"{unheard}$_$0": clip(
             unheard, 0, "test", None, audio=(f"Raw/Videos/Segmented/Combined/{unheard}_0.mp4", NO_SPAN)
         ),
-        f"{gone}$_$0": clip(gone, 0, "test", None, audio=wav(gone, 0.0, 1.0), failed=MEDIA, why="No such file"),
+        f"{gone}$_$0": clip(gone, 0, "test", None, audio=wav(gone, 0.0, 1.0), failed=MEDIA, why="no such file"),
     }
     return Miniature(path, clips)
 
@@ -317,7 +317,7 @@ def lay_mmsa(path: Path) -> Miniature:
         "-vid$_$broken": clip(
             "-vid/broken", "test", goes, -2.0, 2.0, 2.0, 2.0, note="Negative", failed=MEDIA, why="broken.mp4"
         ),
-        "-vid$_$gone": clip("-vid/gone", "test", goes, None, None, None, None, failed=MEDIA, why="No such file"),
+        "-vid$_$gone": clip("-vid/gone", "test", goes, None, None, None, None, failed=MEDIA, why="no such file"),
     }
     return Miniature(path, clips)
 
@@ -340,7 +340,7 @@ def lay_librispeech(path: Path) -> Miniature:
     (path / "train-clean-100/19/7/19-7-0001.flac").unlink()
     cut = path / "dev-other/84/7/84-7-0000.flac"
     cut.write_bytes(cut.read_bytes()[:-4000])
-    clips["19-7-0001"] = replace(clips["19-7-0001"], failed=("words", "audio"), why="No such file")
+    clips["19-7-0001"] = replace(clips["19-7-0001"], failed=("words", "audio"), why="no such file")
     clips["84-7-0000"] = replace(clips["84-7-0000"], failed=("words", "audio"), why="84-7-0000.flac")
     return Miniature(path, clips)
 

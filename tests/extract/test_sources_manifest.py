@@ -109,7 +109,8 @@ def test_a_row_with_a_bad_value_costs_its_clip_only(tmp_path, more, words):
         ("m.jsonl", '["a"]\n', ["line 1: expected one object a line"]),
         ("m.jsonl", '{"id": "a", "text": "\\ud800"}\n', ["line 1, is no JSON", "surrogates"]),
         ("m.jsonl", b"\xff\n", ["cannot be read as UTF-8"]),
-        ("m.jsonl", "", ["no column 'id'", "found none"]),
+        ("m.jsonl", "", ["holds no row"]),
+        ("m.csv", "id,text\n", ["holds no row"]),
         ("m.parquet", "no table", ["cannot be read as Parquet"]),
     ],
 )
