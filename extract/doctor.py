@@ -101,7 +101,7 @@ def _decord() -> str:
     try:
         import decord
     except ImportError as error:
-        raise ExtractError("decord has no wheel here; PyAV decodes video, somewhat slower") from error
+        raise ExtractError("decord has no wheel here; PyAV decodes video, with the same pictures") from error
     return f"decord {decord.__version__}, and PyAV where it cannot be trusted"
 
 
