@@ -32,7 +32,7 @@ from sadgr.cache import FeatureCache
 from sadgr.extract.checkpoint import Checkpoint, ModelName
 from sadgr.extract.clips import Medium
 from sadgr.extract.decoding import Wanted, decode_medium
-from sadgr.extract.encoder import DTYPES
+from sadgr.extract.encoder import DTYPES, load_model
 from sadgr.extract.media.sampling import UNIFORM
 from sadgr.extract.presets import Preset
 from sadgr.extract.recipe import Recipe
@@ -81,6 +81,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         source = make_source(folder / "source", options.clips)
     if set(options.parts) & set("ab"):
         results |= paired(folder, base, source, options)
+        print(table(results), file=sys.stderr)  # the rest takes minutes
     if "c" in options.parts:
         results["flops"] = flops(base, options)
     if "d" in options.parts:
@@ -286,7 +287,7 @@ def flops(base: Preset, options: argparse.Namespace) -> dict[str, Any]:
         left, right = (torch.randn(4096, 4096, device=device, dtype=DTYPES[dtype]) for _ in range(2))
         ceiling = 2 * 4096**3 / best_of(lambda left=left, right=right: left @ right)
         for kind, tensor in shapes.items():
-            model = transformers.AutoModel.from_pretrained(getattr(base, kind).name).eval().to(device, DTYPES[dtype])
+            model = load_model(Checkpoint(kind, Path(getattr(base, kind).name)), device, DTYPES[dtype])
             given = tensor.to(device) if kind == "text" else tensor.to(device, DTYPES[dtype])
             with torch.inference_mode():
                 with FlopCounterMode(display=False) as counter:

@@ -92,9 +92,20 @@ def load_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype 
         raise ModelUnavailableError(
             f"{checkpoint.folder} lacks weights of {len(lacking)} layers ({lacking[0]}, ...); its features would be random"
         )
+    _settle(model)
     # A GPU would otherwise round convolutions to 10 bits of mantissa.
     torch.backends.cudnn.allow_tf32 = False
     return model.eval().requires_grad_(False).to(device, dtype)
+
+
+def _settle(model: Any) -> None:
+    """Compute weights that are made of others, such as HuBERT's weight norm, once instead of in every pass."""
+    from torch.nn.utils import parametrize
+
+    for module in model.modules():
+        if parametrize.is_parametrized(module):
+            for name in list(module.parametrizations):
+                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
 
 
 def choose_device(name: str) -> torch.device:
