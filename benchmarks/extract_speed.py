@@ -36,7 +36,8 @@ from sadgr.extract.encoder import DTYPES, load_model
 from sadgr.extract.media.sampling import UNIFORM
 from sadgr.extract.presets import Preset
 from sadgr.extract.recipe import Recipe
-from sadgr.extract.run import Request, run
+from sadgr.extract.request import Request
+from sadgr.extract.run import run
 from sadgr.extract.text import TextEncoder
 from sadgr.extract.video import VideoEncoder
 from sadgr.extract.waveform import WaveformEncoder

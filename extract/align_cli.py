@@ -88,7 +88,8 @@ def main(
         chosen = aligner.build(stop, say)
         assert chosen is not None  # noqa: S101  # this command has no --aligner cached
         if cache is not None:
-            from sadgr.extract.run import Request, run
+            from sadgr.extract.request import Request
+            from sadgr.extract.run import run
 
             request = Request(source, cache, dataset, None, layout=layout)
             finish(run(request, chosen, stop, say), max_failures, as_json)

@@ -18,7 +18,8 @@ from sadgr.extract.media.errors import MediaError
 from sadgr.extract.media.probe import MediaInfo, probe
 from sadgr.extract.media.span import SPAN_TOLERANCE_SECONDS
 from sadgr.extract.published import EMOTION_RANGE, EMOTIONS, Published, published
-from sadgr.extract.run import Request, run
+from sadgr.extract.request import Request
+from sadgr.extract.run import run
 from sadgr.extract.sources import open_source
 
 SHORT_SECONDS, LONG_SECONDS = 0.3, 60.0

@@ -138,7 +138,8 @@ def main(
         raise click.UsageError("--video-frames and --video-sampling fps=K both say how many video frames; give one")
     with stop_requested() as stop:  # from here on: importing what is heavy takes seconds
         from sadgr.extract.choice import Choice
-        from sadgr.extract.run import Request, run
+        from sadgr.extract.request import Request
+        from sadgr.extract.run import run
 
         recipe = _recipe(models, modality, store, video_sampling, video_frames, text_layer, audio_layer, dtype)
         choice = Choice(split, select, limit)

@@ -3,9 +3,8 @@
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -28,50 +27,19 @@ from sadgr.cache.failures import ClipState, failures
 from sadgr.cache.labels import LABELS_FILE
 from sadgr.cache.publish import Method
 from sadgr.extract.alignment import align_clips
-from sadgr.extract.checkpoint import Checkpoint, Kind, ModelName, resolve
-from sadgr.extract.choice import Choice
+from sadgr.extract.checkpoint import Checkpoint, Kind
 from sadgr.extract.clips import Clip, Source
 from sadgr.extract.decoding import Decoders
 from sadgr.extract.errors import SourceError, StopRequested
-from sadgr.extract.feature_sets import encoder_specs, words_spec
 from sadgr.extract.media_hashes import MediaHashes
 from sadgr.extract.outcome import Report, Summary
 from sadgr.extract.pipeline import extract
 from sadgr.extract.plan import Plan, make_plan
-from sadgr.extract.recipe import Recipe
+from sadgr.extract.request import Request, checkpoints_of, specs_of, words_of
 from sadgr.extract.sources import open_source, read_clips
 from sadgr.extract.stages import AudioStage, Lazy, Stage, TextStage, VideoStage
 
 _PACKAGES = ("sadgr", "torch", "transformers", "av", "h5py", "numpy")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a person asked for.
-
-    Attributes:
-        source: where the data set lies.
-        cache: where features go; made where nothing stands.
-        dataset: name of the data set in the cache; None where the source names itself.
-        recipe: what is made of each clip; None only aligns.
-        device: `auto`, `cpu`, `cuda`, ...
-        local_files_only: never ask the model hub.
-        words: name of the word times to use, where the cache has several and no aligner is given.
-        layout: of the source; None recognises it.
-        choice: which of its clips.
-        retry_failed: only those that failed when they were last worked on.
-    """
-
-    source: Path
-    cache: Path
-    dataset: str | None
-    recipe: Recipe | None
-    device: str = "auto"
-    local_files_only: bool = False
-    words: str | None = None
-    layout: str | None = None
-    choice: Choice = field(default_factory=Choice)
-    retry_failed: bool = False
 
 
 def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say: Callable[[str], None]) -> Summary:
@@ -100,9 +68,9 @@ def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say
     chosen = f"{len(clips)} of {len(of_source)}" if len(clips) < len(of_source) else str(len(clips))
     say(f"{name}: {chosen} clips ({source.layout}); shards are published by {method} in {cache.path}")
     data = cache.create_dataset(name)
-    checkpoints = _checkpoints(request, clips, say)
-    words = _words(request, aligner, data, clips)
-    specs = _specs(request, words, checkpoints, data, say)
+    checkpoints = checkpoints_of(request, clips, say)
+    words = words_of(request, aligner, data, clips)
+    specs = specs_of(request, words, checkpoints, data, say)
     feature_sets = {kind: create_feature_set(data.path, spec) for kind, spec in specs.items()}
     earlier = failures(cache, name)
     if request.retry_failed:
@@ -153,73 +121,6 @@ def _summary(
         log=report.log.path,
         finished=report.finished,
     )
-
-
-def _checkpoints(request: Request, clips: Sequence[Clip], say: Callable[[str], None]) -> dict[Kind, Checkpoint]:
-    """Find the encoder of each modality that the source has at all; LibriSpeech has no video, and nobody misses it."""
-    if request.recipe is None:
-        return {}
-    has = {"text": True, "audio": has_sound(clips), "video": any(clip.video is not None for clip in clips)}
-    models = request.recipe.models
-    named: dict[Kind, ModelName] = {"text": models.text, "audio": models.audio, "video": models.video}
-    wanted = {kind: name for kind, name in named.items() if kind in request.recipe.modalities and has[kind]}
-    if not wanted:
-        raise SourceError(f"the source has no {' or '.join(request.recipe.modalities)} at all")
-    return {kind: resolve(name, kind, request.local_files_only, say) for kind, name in wanted.items()}
-
-
-def has_sound(clips: Sequence[Clip]) -> bool:
-    """Whether the source names sound for any clip."""
-    return any(clip.audio is not None for clip in clips)
-
-
-def _words(request: Request, aligner: Aligner | None, data: Dataset, clips: Sequence[Clip]) -> FeatureSetSpec | None:
-    """Specify the word times; None where none are needed."""
-    if not has_sound(clips):
-        if request.recipe is None:
-            raise SourceError("the source names no sound for any clip, so there is nothing to align")
-        return None
-    if request.recipe is not None and not request.recipe.needs_words:
-        return None
-    if aligner:
-        return words_spec(aligner)
-    found = data.feature_set("words", request.words)
-    if found is None:
-        raise SourceError(
-            f"{data.path} holds no word times; run `sadgr-align SOURCE CACHE` first, or choose an --aligner"
-        )
-    return found.spec
-
-
-def _specs(
-    request: Request,
-    words: FeatureSetSpec | None,
-    checkpoints: Mapping[Kind, Checkpoint],
-    data: Dataset,
-    say: Callable[[str], None],
-) -> dict[str, FeatureSetSpec]:
-    """Specify the run's feature sets; word times come first, since audio is pooled by them.
-
-    Sound that is not pooled into words goes where the same encoder's pooled sound stands already, if it does in one place:
-    means are the same in both.
-    """
-    specs = {"words": words} if words else {}
-    specs |= encoder_specs(checkpoints, request.recipe, words) if request.recipe else {}
-    alike = [
-        one.spec
-        for one in data.feature_sets("audio")
-        if "audio" in specs and one.encoder_fingerprint == specs["audio"].encoder_fingerprint
-    ]
-    if "audio" in specs and words is None and len(alike) == 1:
-        specs["audio"] = alike[0]
-    elif "audio" in specs:
-        for other in alike:
-            if other.fingerprint != specs["audio"].fingerprint:
-                say(
-                    f"audio: {other.name} in the cache is of the same encoder, with other word times or none; "
-                    "sadgr-train takes one of them by --audio, and sadgr-cache rm removes one"
-                )
-    return specs
 
 
 def _left(clips: Sequence[Clip], plan: Plan, feature_sets: Mapping[str, FeatureSet], hashes: MediaHashes) -> int:

@@ -1,6 +1,7 @@
 """`--check`: what is wrong with a source, told before anything is extracted."""
 
 import json
+import wave
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from sadgr.extract.clips import Clip, Medium
 from sadgr.extract.presets import Preset
 from sadgr.extract.published import DATASETS, published
 from sadgr.extract.recipe import Recipe
-from sadgr.extract.run import Request
+from sadgr.extract.request import Request
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_a_choice_is_checked_alone(source, request_of, planted_aligner):
     assert found.clips == 2 and not found.findings
 
 
-def test_spans_beyond_the_end_and_doubled_ids_are_found(tmp_path, make_clip, request_of, planted_aligner):
+def test_spans_beyond_the_end_are_found(tmp_path, make_clip, request_of, planted_aligner):
     make_clip(tmp_path / "talk.mp4", seconds=2)
     (tmp_path / "talk.srt").write_text(
         "1\n00:00:00,100 --> 00:00:01,900\nso\n\n2\n00:00:05,000 --> 00:00:09,000\nit goes\n"
@@ -98,6 +99,21 @@ def test_spans_beyond_the_end_and_doubled_ids_are_found(tmp_path, make_clip, req
     found = check(request_of(tmp_path / "talk.mp4"), planted_aligner, lambda: False, lambda _: None)
     told = {finding.what for finding in found.findings}
     assert "its span runs over the end of its video file" in told
+
+
+def test_doubled_ids_and_clips_that_are_too_long_are_found(tmp_path, request_of, planted_aligner):
+    with wave.open(str(tmp_path / "long.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(2 * 8000 * 61))
+    (tmp_path / "m.csv").write_text(
+        "id,audio,text,end\na,long.wav,so it goes,\nb,long.wav,I guess,2\nb,long.wav,so-so,3\n"
+    )
+    found = check(request_of(tmp_path / "m.csv"), planted_aligner, lambda: False, lambda _: None)
+    told = {finding.what: (finding.clips, finding.examples) for finding in found.findings}
+    assert told == {"the id stands twice": (2, ("b", "b")), "it is longer than 60 s": (1, ("a",))}
+    assert "stands twice" in found.estimate.reason
 
 
 def test_the_command_prints_text_and_json_and_needs_no_cache(source, tiny):

@@ -17,7 +17,8 @@ from sadgr.extract.media.errors import MediaError, StreamAbsent
 from sadgr.extract.media.sampling import Sampling
 from sadgr.extract.presets import Preset
 from sadgr.extract.recipe import Recipe
-from sadgr.extract.run import Request, run
+from sadgr.extract.request import Request
+from sadgr.extract.run import run
 
 # What a file's name asks for; `twice` also where PyAV alone is asked. Workers import it by its name.
 PLANTED = """

@@ -16,7 +16,8 @@ from sadgr.extract.checkpoint import Checkpoint, ModelName
 from sadgr.extract.media.audio import read_audio
 from sadgr.extract.presets import Preset
 from sadgr.extract.recipe import Recipe
-from sadgr.extract.run import Request, run
+from sadgr.extract.request import Request
+from sadgr.extract.run import run
 
 TEXTS = {"a": "so it goes", "b": "it was the best of times", "c": "unbelievably good acting"}
 
@@ -255,7 +256,6 @@ def test_an_encoder_that_fails_on_one_clip_costs_no_other(source, extract, monke
         return real(self, frames)
 
     monkeypatch.setattr(VideoEncoder, "_vectors", failing)
-    monkeypatch.setattr("sadgr.extract.parts.in_parts", lambda compute, items, at_once: [compute(items)])
     monkeypatch.setattr("sadgr.extract.video.in_parts", lambda compute, items, at_once: [compute(items)])
     summary = extract(source)
     assert summary.done["video"] == 2

@@ -12,7 +12,8 @@ from sadgr.cache import FeatureCache
 from sadgr.extract.checkpoint import ModelName
 from sadgr.extract.presets import Preset
 from sadgr.extract.recipe import Recipe
-from sadgr.extract.run import Request, run
+from sadgr.extract.request import Request
+from sadgr.extract.run import run
 from sadgr.extract.sources import open_source, read_clips
 
 WIDTH = 16

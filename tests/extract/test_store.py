@@ -11,7 +11,8 @@ from sadgr.extract.layers import Layer
 from sadgr.extract.media.sampling import Sampling
 from sadgr.extract.presets import Preset
 from sadgr.extract.recipe import Recipe
-from sadgr.extract.run import Request, run
+from sadgr.extract.request import Request
+from sadgr.extract.run import run
 
 TEXT = "it was the best of times"
 
