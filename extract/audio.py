@@ -1,6 +1,6 @@
 """Audio features: the frames of a HuBERT-, WavLM-, wav2vec2- or Whisper-like encoder (eq. 2), and their grid."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,8 +54,8 @@ class AudioEncoder(Encoder[Waveform, AudioInput, AudioFeatures], Protocol):
         """Return where the frames of a clip of this many samples lie."""
         ...
 
-    def blocks(self, one: AudioInput) -> Iterator[Frames]:
-        """Give a clip's frames in order, in blocks (m, D) float32, so that an hour needs no more memory than a window."""
+    def streams(self, batch: Sequence[AudioInput]) -> Iterator[Iterable[Frames]]:
+        """Give the frames of each clip, in order, in blocks (m, D) float32, so that an hour needs no more memory than a window."""
         ...
 
 

@@ -30,6 +30,11 @@ class Encoder(Protocol[Raw, Prepared, Features]):
         """D, the width of a feature vector."""
         ...
 
+    @property
+    def at_once(self) -> int:
+        """How many clips are worth computing together on its device."""
+        ...
+
     def prepare(self, raw: Raw) -> Prepared:
         """Turn one clip's input into tensors.
 

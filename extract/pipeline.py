@@ -1,78 +1,173 @@
-"""Clips in, features out: decode, encode, write. A clip that fails is reported and the others go on."""
+"""Clips in, features out. Decoding, encoding and writing overlap; a clip that fails is reported and the others go on.
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+What computes features gives a stream of `Result`s, wherever it does so; `write` takes them into the cache.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from sadgr.align import PoolingError
 from sadgr.cache import ClipRecord, FeatureSet, FeatureWriter, RefusedValueError
 from sadgr.cache.publish import Method
+from sadgr.cache.runlog import State
+from sadgr.extract.background import Background
 from sadgr.extract.clips import Clip
 from sadgr.extract.decoding import Decoders, Pending
 from sadgr.extract.errors import AbsentError, ClipError
 from sadgr.extract.media.errors import MediaError, StreamAbsent
 from sadgr.extract.outcome import Report
 from sadgr.extract.plan import Plan
-from sadgr.extract.stages import Encoded, Stage
+from sadgr.extract.stages import Arrays, Encoded, Stage
 
-CLIPS_AT_ONCE = 8
+BATCH_BYTES = 256 * 2**20
+"""What clips that wait to be computed together may take of memory; an hour of sound is a batch of its own."""
+BATCHES_WAITING = 2
+RESULTS_WAITING = 16
 
-Begun = tuple[Clip, dict[str, Pending]]
-"""A clip, and what is being decoded for each stage."""
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one clip at one stage.
+
+    Attributes:
+        clip_id: the clip.
+        stage: text, audio or video.
+        state: `done`, `flagged`, `absent` or `failed`.
+        arrays: its features, where it is done or flagged.
+        reason: why, where it is not `done`.
+        seconds: time that it took; a clip's share where several were computed together.
+    """
+
+    clip_id: str
+    stage: str
+    state: State
+    arrays: Arrays | None = None
+    reason: str = ""
+    seconds: float = 0.0
 
 
-def extract(
+class _Prepared(NamedTuple):
+    clip_id: str
+    raw: Any
+
+
+class _Batch(NamedTuple):
+    """Clips that are computed together."""
+
+    stage: Stage[Any]
+    clips: list[_Prepared]
+
+
+def write(
+    results: Iterable[Result],
     clips: Sequence[Clip],
     plan: Plan,
     feature_sets: Mapping[str, FeatureSet],
-    stages: Sequence[Stage[Any]],
     method: Method,
     report: Report,
-    decoders: Decoders,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Do what the plan says is to be done.
+    """Write results into the cache as they come.
+
+    Args:
+        results: of the clips' stages, in any order.
+        clips: that are worked on.
+        plan: as `make_plan` gives.
+        feature_sets: stage's name -> where its features go.
+        method: how files are published.
+        report: is told of every result.
+        stop: asked after each; what came by then is published.
+        progress: told how many clips are through.
+    """
+    left = {clip.clip_id: sum(clip.clip_id in plan.todo[stage] for stage in feature_sets) for clip in clips}
+    with ExitStack() as stack:
+        writers = {stage: stack.enter_context(FeatureWriter(one, method)) for stage, one in feature_sets.items()}
+        for result in results:
+            with report.timed("writing"):
+                _take(result, plan.sources[result.stage], writers[result.stage], report)
+            left[result.clip_id] -= 1
+            if left[result.clip_id] == 0:
+                progress(1)
+            if stop():
+                break
+        report.finished = report.finished and not stop()
+
+
+def _take(result: Result, sources: Mapping[str, str], writer: FeatureWriter, report: Report) -> None:
+    state, reason = result.state, result.reason
+    try:
+        if state != "failed":
+            writer.add(ClipRecord(result.clip_id, sources[result.clip_id], result.arrays))
+    except RefusedValueError as error:
+        state, reason = "failed", str(error)
+    report.tell(result.clip_id, result.stage, state, reason, result.seconds)
+
+
+def compute(
+    clips: Sequence[Clip],
+    plan: Plan,
+    stages: Sequence[Stage[Any]],
+    decoders: Decoders,
+    report: Report,
+    stop: Callable[[], bool] = lambda: False,
+) -> Generator[Result]:
+    """Compute on this machine what the plan says is to be done.
+
+    One thread waits for the decoders and makes clips ready, one encodes, and whoever takes the results may write meanwhile.
 
     Args:
         clips: the source's clips.
         plan: as `make_plan` gives.
-        feature_sets: stage's name -> where its features go.
-        stages: what is done with each batch of clips, one after the other.
-        method: how files are published.
-        report: is told of every clip.
+        stages: what is done with the clips.
         decoders: decode ahead of the encoders.
-        stop: asked before every clip; what is done by then is published.
-        progress: told how many clips are through.
+        report: is told what takes how long.
+        stop: ends the results early.
     """
-    work = decoders.ahead(
-        plan.clips(clips, [stage.name for stage in stages]), lambda clip: _begin(clip, plan, stages, decoders)
-    )
-    with ExitStack() as stack:
-        writers = {stage.name: stack.enter_context(FeatureWriter(feature_sets[stage.name], method)) for stage in stages}
-        for batch in _batches(work, decoders):
-            for stage in stages:
-                wanting = [one for one in batch if one[0].clip_id in plan.todo[stage.name]]
-                for start in range(0, len(wanting), stage.at_once):
-                    part = wanting[start : start + stage.at_once]
-                    if not stop():
-                        _run_stage(stage, part, plan, writers[stage.name], report, stop)
-            if stop():
-                report.finished = False
+    prepared = _prepared(clips, plan, stages, decoders, report, stop)
+    with (
+        Background(prepared, BATCHES_WAITING) as batches,
+        Background(_encoded(batches, report), RESULTS_WAITING, stop) as results,
+    ):
+        try:
+            yield from results
+        finally:  # also where nobody takes the rest
+            report.seconds["waiting"] += max(0.0, batches.starved_seconds - report.seconds["loading"])
+
+
+def _prepared(
+    clips: Sequence[Clip],
+    plan: Plan,
+    stages: Sequence[Stage[Any]],
+    decoders: Decoders,
+    report: Report,
+    stop: Callable[[], bool],
+) -> Iterator[_Batch | Result]:
+    """Make clips ready, and gather those that are computed together; gives results of those that cannot be."""
+    todo = plan.clips(clips, [stage.name for stage in stages])
+    with report.timed("loading"):
+        for stage in stages:
+            if plan.todo[stage.name] and todo:
+                stage.load()
+    gathering: dict[str, _Batch] = {stage.name: _Batch(stage, []) for stage in stages}
+    for clip, pendings in decoders.ahead(todo, lambda clip: _begin(clip, plan, stages, decoders)):
+        for stage in stages:
+            if clip.clip_id not in plan.todo[stage.name]:
+                continue
+            found = _prepare(clip, stage, pendings.pop(stage.name, None), plan)
+            if stop():  # the signal may have ended the decoder, too
                 return
-            progress(len(batch))
-
-
-def _batches(work: Iterable[Begun], decoders: Decoders) -> Iterator[list[Begun]]:
-    """Give several clips at a time, fewer where their sound is long."""
-    batch: list[Begun] = []
-    for one in work:
-        batch.append(one)
-        if len(batch) == CLIPS_AT_ONCE or decoders.are_full():
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+            if isinstance(found, Result):
+                yield found
+                continue
+            batch = gathering[stage.name]
+            batch.clips.append(found)
+            if len(batch.clips) >= stage.at_once or sum(one.raw.nbytes for one in batch.clips) >= BATCH_BYTES:
+                gathering[stage.name] = _Batch(stage, [])
+                yield batch
+    yield from (batch for batch in gathering.values() if batch.clips)
 
 
 def _begin(clip: Clip, plan: Plan, stages: Sequence[Stage[Any]], decoders: Decoders) -> dict[str, Pending]:
@@ -81,63 +176,41 @@ def _begin(clip: Clip, plan: Plan, stages: Sequence[Stage[Any]], decoders: Decod
     return {name: decoders.begin(one) for name, one in wanted.items() if one is not None}
 
 
-def _run_stage(
-    stage: Stage[Any],
-    clips: Sequence[Begun],
-    plan: Plan,
-    writer: FeatureWriter,
-    report: Report,
-    stop: Callable[[], bool],
-) -> None:
-    """Take some clips through one stage."""
-    ready: list[tuple[Clip, Any]] = []
-    sources = plan.sources[stage.name]
-    with report.timed("loading"):
-        stage.load()
-    with report.timed(stage.name) as elapsed:
-        for clip, pendings in clips:
-            if stop():
-                return
-            begun = elapsed()
-            pending = pendings.pop(stage.name, None)  # what it holds is large, and no longer needed
-            try:
-                decoded = pending.result() if pending else None
-                ready.append((clip, stage.prepare(clip, decoded, plan.kept(stage.name, clip.clip_id))))
-            except (AbsentError, StreamAbsent) as error:
-                writer.add(ClipRecord(clip.clip_id, sources[clip.clip_id], None))
-                report.tell(clip.clip_id, stage.name, "absent", str(error), elapsed() - begun)
-            except (MediaError, ClipError, PoolingError) as error:
-                if stop():  # the signal may have ended the decoder, too
-                    return
-                report.tell(clip.clip_id, stage.name, "failed", str(error), elapsed() - begun)
-        if not ready:
-            return
-        for clip, encoded in _encoded(stage, ready):
-            share = elapsed() / len(clips)
-            if isinstance(encoded, Exception):
-                report.tell(clip.clip_id, stage.name, "failed", f"its encoder failed: {encoded}", share)
-            else:
-                _write(clip, stage.name, encoded, sources[clip.clip_id], writer, report, share)
+def _prepare(clip: Clip, stage: Stage[Any], pending: Pending | None, plan: Plan) -> _Prepared | Result:
+    try:
+        decoded = pending.result() if pending else None
+        return _Prepared(clip.clip_id, stage.prepare(clip, decoded, plan.kept(stage.name, clip.clip_id)))
+    except (AbsentError, StreamAbsent) as error:
+        return Result(clip.clip_id, stage.name, "absent", reason=str(error))
+    except (MediaError, ClipError, PoolingError) as error:
+        return Result(clip.clip_id, stage.name, "failed", reason=str(error))
 
 
-def _encoded(stage: Stage[Any], ready: Sequence[tuple[Clip, Any]]) -> Iterator[tuple[Clip, Encoded | Exception]]:
+def _encoded(batches: Iterable[_Batch | Result], report: Report) -> Iterator[Result]:
+    for batch in batches:
+        if isinstance(batch, Result):
+            yield batch
+            continue
+        with report.timed(batch.stage.name) as elapsed:
+            found = list(_encode(batch.stage, batch.clips))
+            share = elapsed() / len(found)
+        yield from (_result(batch.stage.name, clip_id, one, share) for clip_id, one in found)
+
+
+def _encode(stage: Stage[Any], clips: Sequence[_Prepared]) -> Iterator[tuple[str, Encoded | Exception]]:
     """Compute clips together; one by one where that fails, so that one clip costs no other."""
     try:
-        yield from zip([clip for clip, _ in ready], stage.encode([raw for _, raw in ready]), strict=True)
+        yield from zip([one.clip_id for one in clips], stage.encode([one.raw for one in clips]), strict=True)
     except (RuntimeError, MemoryError) as error:  # torch's, out of memory among them
-        if len(ready) == 1:
-            yield ready[0][0], error
+        if len(clips) == 1:
+            yield clips[0].clip_id, error
         else:
-            for one in ready:
-                yield from _encoded(stage, [one])
+            for one in clips:
+                yield from _encode(stage, [one])
 
 
-def _write(
-    clip: Clip, stage: str, encoded: Encoded, source: str, writer: FeatureWriter, report: Report, seconds: float
-) -> None:
-    try:
-        writer.add(ClipRecord(clip.clip_id, source, encoded.arrays))
-    except RefusedValueError as error:
-        report.tell(clip.clip_id, stage, "failed", str(error), seconds)
-    else:
-        report.tell(clip.clip_id, stage, "flagged" if encoded.flagged else "done", encoded.remark, seconds)
+def _result(stage: str, clip_id: str, found: Encoded | Exception, seconds: float) -> Result:
+    if isinstance(found, Exception):
+        return Result(clip_id, stage, "failed", reason=f"its encoder failed: {found}", seconds=seconds)
+    state: State = "flagged" if found.flagged else "done"
+    return Result(clip_id, stage, state, found.arrays, found.remark, seconds)

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
@@ -27,17 +27,16 @@ from sadgr.cache.failures import ClipState, failures
 from sadgr.cache.labels import LABELS_FILE
 from sadgr.cache.publish import Method
 from sadgr.extract.alignment import align_clips
-from sadgr.extract.checkpoint import Checkpoint, Kind
 from sadgr.extract.clips import Clip, Source
 from sadgr.extract.decoding import Decoders
 from sadgr.extract.errors import SourceError, StopRequested
 from sadgr.extract.media_hashes import MediaHashes
 from sadgr.extract.outcome import Report, Summary
-from sadgr.extract.pipeline import extract
+from sadgr.extract.pipeline import compute, write
 from sadgr.extract.plan import Plan, make_plan
 from sadgr.extract.request import Request, checkpoints_of, specs_of, words_of
 from sadgr.extract.sources import open_source, read_clips
-from sadgr.extract.stages import AudioStage, Lazy, Stage, TextStage, VideoStage
+from sadgr.extract.stages import make_stages
 
 _PACKAGES = ("sadgr", "torch", "transformers", "av", "h5py", "numpy")
 
@@ -94,14 +93,18 @@ def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say
         todo = plan.clips(clips, feature_sets)
         say(f"{len(todo)} of {len(clips)} clips to do")
         # Before the alignment, which may take long: is there such a device?
-        stages = _stages(request, checkpoints, feature_sets.get("words")) if checkpoints else []
+        stages = []
+        if request.recipe and checkpoints:
+            stages = make_stages(request.recipe, checkpoints, request.device, feature_sets.get("words"))
         if "words" in feature_sets and aligner:
             _align(clips, plan, aligner, feature_sets["words"], method, report, decoders, stop)
-        if report.finished and checkpoints:
-            shown = Progress("clips", len(plan.clips(clips, checkpoints)))
-            extract(clips, plan, feature_sets, stages, method, report, decoders, stop, shown.step)
+        if report.finished and stages:
+            filled = {stage.name: feature_sets[stage.name] for stage in stages}
+            shown = Progress("clips", len(plan.clips(clips, filled)))
+            with report.timed("extracting"), closing(compute(clips, plan, stages, decoders, report, stop)) as results:
+                write(results, clips, plan, filled, method, report, stop, shown.step)
     needed_nothing = len(clips) - len({clip.clip_id for clip in todo} | plan.unreadable.keys())
-    left = 0 if report.finished else _left(clips, plan, feature_sets, hashes)
+    left = 0 if report.finished else len(_left(todo, plan, report))
     return _summary(report, clips, needed_nothing, left, feature_sets)
 
 
@@ -123,8 +126,10 @@ def _summary(
     )
 
 
-def _left(clips: Sequence[Clip], plan: Plan, feature_sets: Mapping[str, FeatureSet], hashes: MediaHashes) -> int:
-    return len(make_plan(clips, feature_sets, plan.wanted, hashes).clips(clips, feature_sets))
+def _left(todo: Sequence[Clip], plan: Plan, report: Report) -> list[Clip]:
+    """Return the clips with a stage of which nothing was told."""
+    missing = {clip_id for stage, ids in plan.todo.items() for clip_id in ids if (clip_id, stage) not in report.told}
+    return [clip for clip in todo if clip.clip_id in missing]
 
 
 def _failed(clips: Sequence[Clip], feature_sets: Mapping[str, FeatureSet], earlier: Sequence[ClipState]) -> list[Clip]:
@@ -206,20 +211,3 @@ def _tell_what_is_known(
         is_current = here is not None and said.feature_set == here.name and said.clip in plan.sources[said.stage]
         if said.state == "flagged" and is_current and said.clip not in plan.todo[said.stage]:
             report.tell(said.clip, said.stage, "flagged", said.reason)
-
-
-def _stages(request: Request, checkpoints: Mapping[Kind, Checkpoint], words: FeatureSet | None) -> list[Stage[Any]]:
-    """Build the stages; torch and the encoders' modules are imported when an encoder is first needed."""
-    from sadgr.extract.audio import load_audio_encoder
-    from sadgr.extract.encoder import DTYPES, choose_device
-    from sadgr.extract.text import TextEncoder
-    from sadgr.extract.video import VideoEncoder
-
-    recipe = request.recipe
-    assert recipe is not None  # noqa: S101  # it named the checkpoints
-    device, dtype = choose_device(request.device), DTYPES[recipe.dtype]
-    text = Lazy(lambda: TextEncoder(checkpoints["text"], device, recipe.text_layer, dtype))
-    audio = Lazy(lambda: load_audio_encoder(checkpoints["audio"], device, recipe.audio_layer, dtype))
-    video = Lazy(lambda: VideoEncoder(checkpoints["video"], device, dtype))
-    stages: list[Stage[Any]] = [TextStage(text), AudioStage(audio, words), VideoStage(video, recipe.sampling)]
-    return [stage for stage in stages if stage.name in checkpoints]

@@ -12,19 +12,22 @@ import numpy as np
 import numpy.typing as npt
 
 from sadgr.align import pool_blocks
-from sadgr.align.grid import frame_ranges
+from sadgr.align.grid import FrameGrid, frame_ranges
 from sadgr.cache import FeatureSet
-from sadgr.extract.audio import AudioEncoder, AudioInput, Frames
+from sadgr.extract.audio import AudioEncoder, AudioInput, Frames, load_audio_encoder
+from sadgr.extract.checkpoint import Checkpoint, Kind
 from sadgr.extract.clips import Clip
 from sadgr.extract.decoding import Decoded, Sound, Wanted
+from sadgr.extract.encoder import DTYPES, choose_device
 from sadgr.extract.errors import AbsentError, ClipError
 from sadgr.extract.media.sampling import Sampling
 from sadgr.extract.media.video import VideoFrames
+from sadgr.extract.recipe import Recipe
 from sadgr.extract.text import TextEncoder, TextFeatures, TextInput
 from sadgr.extract.video import VideoEncoder
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-Raw = TypeVar("Raw")
+Raw = TypeVar("Raw", bound="Ready")
 Engine = TypeVar("Engine")
 
 
@@ -43,6 +46,15 @@ class Encoded:
     flagged: bool = False
 
 
+class Ready(Protocol):
+    """One clip made ready for a stage's encoder."""
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes of memory."""
+        ...
+
+
 class Stage(Protocol[Raw]):
     """One stage."""
 
@@ -53,7 +65,7 @@ class Stage(Protocol[Raw]):
 
     @property
     def at_once(self) -> int:
-        """How many clips are computed together at most."""
+        """How many clips are computed together at most; known when it is loaded."""
         ...
 
     def load(self) -> None:
@@ -95,11 +107,22 @@ class Lazy(Generic[Engine]):
         return self._build()
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A clip's transcript, made ready."""
+
+    prepared: TextInput
+    kept: frozenset[str]
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.prepared.input_ids.nbytes)
+
+
 class TextStage:
     """Transcripts to word features."""
 
     name = "text"
-    at_once = 8
 
     def __init__(self, encoder: Lazy[TextEncoder]) -> None:
         self._encoder = encoder
@@ -108,19 +131,24 @@ class TextStage:
         """Load the encoder."""
         self._encoder.engine  # noqa: B018
 
+    @property
+    def at_once(self) -> int:
+        """As many as its encoder says."""
+        return self._encoder.engine.at_once
+
     def wanted(self, clip: Clip) -> Wanted | None:
         """Nothing is decoded for it."""
 
-    def prepare(self, clip: Clip, decoded: Decoded | None, kept: frozenset[str]) -> tuple[TextInput, frozenset[str]]:
+    def prepare(self, clip: Clip, decoded: Decoded | None, kept: frozenset[str]) -> _Read:
         """Cut the transcript into wordpieces."""
         if not clip.words:
             raise AbsentError("the transcript is empty")
-        return self._encoder.engine.prepare(clip.words), kept
+        return _Read(self._encoder.engine.prepare(clip.words), kept)
 
-    def encode(self, batch: Sequence[tuple[TextInput, frozenset[str]]]) -> list[Encoded]:
+    def encode(self, batch: Sequence[_Read]) -> list[Encoded]:
         """Encode transcripts."""
-        features = self._encoder.engine.encode([prepared for prepared, _ in batch])
-        return [Encoded(_kept_text(one, kept)) for one, (_, kept) in zip(features, batch, strict=True)]
+        features = self._encoder.engine.encode([one.prepared for one in batch])
+        return [Encoded(_kept_text(one, read.kept)) for one, read in zip(features, batch, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -133,6 +161,10 @@ class _Heard:
     remark: str
     flagged: bool
 
+    @property
+    def nbytes(self) -> int:
+        return self.prepared.waveform.nbytes
+
 
 class AudioStage:
     """Sound to features of audio frames, pooled into words (eq. 3) and over the clip (eq. 6).
@@ -143,7 +175,6 @@ class AudioStage:
     """
 
     name = "audio"
-    at_once = 1  # one clip's sound at a time goes through the model anyway, and may last an hour
 
     def __init__(self, encoder: Lazy[AudioEncoder], words: FeatureSet | None) -> None:
         self._encoder = encoder
@@ -152,6 +183,11 @@ class AudioStage:
     def load(self) -> None:
         """Load the encoder."""
         self._encoder.engine  # noqa: B018
+
+    @property
+    def at_once(self) -> int:
+        """As many as its encoder says."""
+        return self._encoder.engine.at_once
 
     def wanted(self, clip: Clip) -> Wanted | None:
         """Its sound."""
@@ -173,7 +209,11 @@ class AudioStage:
     def encode(self, batch: Sequence[_Heard]) -> list[Encoded]:
         """Encode and pool."""
         encoder = self._encoder.engine
-        return [Encoded(_pooled(encoder, one), one.remark, one.flagged) for one in batch]
+        streams = encoder.streams([one.prepared for one in batch])
+        return [
+            Encoded(_pooled(blocks, encoder.grid(one.prepared.samples), one), one.remark, one.flagged)
+            for blocks, one in zip(streams, batch, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -186,6 +226,10 @@ class _Seen:
     remark: str
     flagged: bool
 
+    @property
+    def nbytes(self) -> int:
+        return int(self.prepared.nbytes)
+
 
 class VideoStage:
     """Sampled video frames to one vector each (eq. 4).
@@ -196,7 +240,6 @@ class VideoStage:
     """
 
     name = "video"
-    at_once = 8
 
     def __init__(self, encoder: Lazy[VideoEncoder], sampling: Sampling) -> None:
         self._encoder = encoder
@@ -205,6 +248,11 @@ class VideoStage:
     def load(self) -> None:
         """Load the encoder."""
         self._encoder.engine  # noqa: B018
+
+    @property
+    def at_once(self) -> int:
+        """As many as its encoder says."""
+        return self._encoder.engine.at_once
 
     def wanted(self, clip: Clip) -> Wanted | None:
         """Its sampled video frames, resized."""
@@ -225,6 +273,28 @@ class VideoStage:
         return [
             Encoded(_kept_video(one, seen), seen.remark, seen.flagged) for one, seen in zip(vectors, batch, strict=True)
         ]
+
+
+def make_stages(
+    recipe: Recipe, checkpoints: Mapping[Kind, Checkpoint], device_name: str, words: FeatureSet | None
+) -> list[Stage[Any]]:
+    """Make the stages of a run; an encoder is loaded when it is first needed.
+
+    Args:
+        recipe: what is made of each clip.
+        checkpoints: encoder of each modality that is wanted.
+        device_name: as `choose_device` takes it.
+        words: word times; None where no words are pooled.
+
+    Raises:
+        ModelUnavailableError: no such device here.
+    """
+    device, dtype = choose_device(device_name), DTYPES[recipe.dtype]
+    text = Lazy(lambda: TextEncoder(checkpoints["text"], device, recipe.text_layer, dtype))
+    audio = Lazy(lambda: load_audio_encoder(checkpoints["audio"], device, recipe.audio_layer, dtype))
+    video = Lazy(lambda: VideoEncoder(checkpoints["video"], device, dtype))
+    stages: list[Stage[Any]] = [TextStage(text), AudioStage(audio, words), VideoStage(video, recipe.sampling)]
+    return [stage for stage in stages if stage.name in checkpoints]
 
 
 def _times(clip: Clip, words: FeatureSet) -> Arrays:
@@ -250,16 +320,15 @@ def _kept_video(vectors: npt.NDArray[np.float32], seen: _Seen) -> Arrays:
     return arrays
 
 
-def _pooled(encoder: AudioEncoder, heard: _Heard) -> Arrays:
-    """Encode and pool a clip's sound, window by window where it is long."""
+def _pooled(blocks: Iterable[Frames], grid: FrameGrid, heard: _Heard) -> Arrays:
+    """Pool a clip's frames (La, D), which come in blocks where it is long."""
     kept, none = heard.kept, np.zeros(0)
     start, end = (none, none) if heard.times is None else (heard.times["start"], heard.times["end"])
     arrays: dict[str, npt.NDArray[Any]] = {}
-    blocks: Iterable[Frames] = encoder.blocks(heard.prepared)
     if "frames" in kept:  # the whole clip's frames: 553 MB an hour, 768 wide
         arrays["frames"] = np.concatenate(list(blocks))
         blocks = [arrays["frames"]]
-    pooled = pool_blocks(blocks, encoder.grid(heard.prepared.samples), start, end)
+    pooled = pool_blocks(blocks, grid, start, end)
     if "mean" in kept:
         arrays["mean"] = pooled.mean
     if "words" in kept and heard.times is not None:

@@ -12,11 +12,12 @@ from sadgr.extract.checkpoint import Checkpoint
 from sadgr.extract.encoder import encoder_settings, load_model
 from sadgr.extract.errors import ClipError, ModelUnavailableError
 from sadgr.extract.layers import LAST, Layer
-from sadgr.extract.parts import by_length, in_parts
+from sadgr.extract.parts import Budget, in_groups
 from sadgr.extract.windows import Window, spread_words
 
 OVERLAP_SHARE = 0.25
-TOKENS_AT_ONCE = 4096
+TOKENS_AT_ONCE, MOST_TOKENS = 4096, 32768
+"""Wordpieces that share a pass, padding included: to begin with, and at most."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class TextEncoder:
 
         self._layer = layer.of(checkpoint.config())
         self._model = load_model(checkpoint, device, dtype)
+        self._budget = Budget(device, TOKENS_AT_ONCE, MOST_TOKENS)
         self._device = device
         # Byte-level tokenizers see words as they stand in a sentence only with the space before them.
         self._tokenizer = AutoTokenizer.from_pretrained(
@@ -103,6 +105,7 @@ class TextEncoder:
             )
         self._longest = _longest_input(self._model.config, self._tokenizer)
         self.width: int = self._model.config.hidden_size
+        self.at_once = 8 if device.type == "cpu" else 64
 
     def prepare(self, raw: Sequence[str]) -> TextInput:
         """Cut a transcript's words into wordpieces, and those into windows that the model takes.
@@ -158,12 +161,8 @@ class TextEncoder:
 
     def _hidden(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Return (L, D) float32 for each input (L,); those of similar length go through the model together."""
-        found: list[torch.Tensor] = [torch.empty(0)] * len(inputs)
-        for places in by_length([len(one) for one in inputs], TOKENS_AT_ONCE):
-            parts = in_parts(self._padded, [inputs[place] for place in places], len(places))
-            for place, hidden in zip(places, (one for part in parts for one in part), strict=True):
-                found[place] = hidden
-        return found
+        lengths = [len(one) for one in inputs]
+        return in_groups(lambda places: self._padded([inputs[place] for place in places]), lengths, self._budget)
 
     @torch.inference_mode()
     def _padded(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:

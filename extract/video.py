@@ -11,10 +11,11 @@ from sadgr.extract.checkpoint import Checkpoint
 from sadgr.extract.class_token import class_tokens, fits
 from sadgr.extract.encoder import load_model
 from sadgr.extract.errors import ClipError, ModelUnavailableError
-from sadgr.extract.parts import in_parts
+from sadgr.extract.parts import Budget, in_groups
 from sadgr.extract.resizing import Resizing
 
-FRAMES_AT_ONCE = 32
+FRAMES_AT_ONCE, MOST_FRAMES = 16, 512
+"""Video frames that share a pass: to begin with, and at most. More gain nothing on a CPU."""
 PIXEL_TOLERANCE = 1e-5
 """Between our frames and those of the checkpoint's own processor, whose values lie within some +-2."""
 
@@ -50,6 +51,8 @@ class VideoEncoder:
         self._scale, self._shift = _normalisation(self._processor.to_dict())
         self.resizing = self._resizing()
         self.width: int = self._model.config.hidden_size
+        self._budget = Budget(device, FRAMES_AT_ONCE, MOST_FRAMES)
+        self.at_once = 1 if device.type == "cpu" else 16
 
     def _resizing(self) -> Resizing | None:
         """Read the processor's resizing, and hold it against what the processor itself does."""
@@ -83,7 +86,9 @@ class VideoEncoder:
     def encode(self, batch: Sequence[torch.Tensor]) -> list[npt.NDArray[np.float32]]:
         """Return (Lv, D) float32 for each clip; frames of several clips go through the model together."""
         frames = torch.cat(list(batch))  # (sum of Lv, h, w, 3)
-        vectors = torch.cat(in_parts(self._vectors, frames, FRAMES_AT_ONCE))
+        vectors = torch.stack(
+            in_groups(lambda places: list(self._vectors(frames[places])), [1] * len(frames), self._budget)
+        )
         return [part.numpy() for part in torch.split(vectors, [len(one) for one in batch])]
 
     def _vectors(self, frames: torch.Tensor) -> torch.Tensor:

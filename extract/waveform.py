@@ -1,6 +1,6 @@
 """Encoders of the waveform itself: HuBERT, WavLM, wav2vec2."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +16,11 @@ from sadgr.extract.errors import ClipError
 from sadgr.extract.group_norm import ClipStatistics, FirstNorm
 from sadgr.extract.layers import LAST, Layer
 from sadgr.extract.media.audio import SAMPLE_RATE_HZ
-from sadgr.extract.parts import by_length, in_parts
+from sadgr.extract.parts import Budget, in_groups
 from sadgr.extract.windows import Window, spread
 
-SAMPLES_AT_ONCE = 160 * SAMPLE_RATE_HZ
-"""Sound that shares one pass of the transformer on a GPU."""
+SAMPLES_AT_ONCE, MOST_SAMPLES = 160 * SAMPLE_RATE_HZ, 1600 * SAMPLE_RATE_HZ
+"""Sound that shares a pass of the transformer on a GPU, padding included: to begin with, and at most."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ class WaveformEncoder:
         self._dtype = dtype
         self._model = load_model(checkpoint, device, dtype)
         self._device = device
+        self._budget = Budget(device, SAMPLES_AT_ONCE, MOST_SAMPLES)
+        self.at_once = 1 if device.type == "cpu" else 32
         self._normalise = bool(feature_extractor(checkpoint).do_normalize)
         self._first_norm = FirstNorm.find(self._model)
         self._hop, self._field = _hop_and_field(config["conv_kernel"], config["conv_stride"])
@@ -126,7 +128,11 @@ class WaveformEncoder:
         yield self._frames(one, final, one.samples, statistics)  # what is left over beyond the last frame included
 
     def encode(self, batch: Sequence[AudioInput]) -> list[AudioFeatures]:
-        """Return the frames of each clip.
+        """Return the frames of each clip."""
+        return [whole(blocks, self.grid(one.samples)) for blocks, one in zip(self.streams(batch), batch, strict=True)]
+
+    def streams(self, batch: Sequence[AudioInput]) -> Iterator[Iterable[Frames]]:
+        """Give the frames of each clip, in blocks (m, D) float32.
 
         On a CPU one clip at a time, which costs nothing there. On a GPU, clips of similar length share the transformer,
         padded and masked; the convolutions go clip by clip all the same, since HuBERT-base normalises the first one over
@@ -135,14 +141,15 @@ class WaveformEncoder:
         short = [place for place, one in enumerate(batch) if self.grid(one.samples).count <= self._window_frames]
         frames: dict[int, Frames] = {}
         if self._device.type != "cpu" and self._layer.is_last and not getattr(self._model.config, "add_adapter", False):
-            for group in by_length([batch[place].samples for place in short], SAMPLES_AT_ONCE):
-                places = [short[one] for one in group]
-                parts = in_parts(self.together, [batch[place] for place in places], len(places))
-                frames |= dict(zip(places, (one for part in parts for one in part), strict=True))
-        return [
-            whole([frames[place]] if place in frames else self.blocks(one), self.grid(one.samples))
-            for place, one in enumerate(batch)
-        ]
+            clips = [batch[place] for place in short]
+            found = in_groups(
+                lambda places: self.together([clips[place] for place in places]),
+                [one.samples for one in clips],
+                self._budget,
+            )
+            frames = dict(zip(short, found, strict=True))
+        for place, one in enumerate(batch):
+            yield [frames.pop(place)] if place in frames else self.blocks(one)
 
     @torch.inference_mode()
     def together(self, batch: Sequence[AudioInput]) -> list[Frames]:

@@ -1,6 +1,6 @@
 """Audio features of a Whisper encoder, which takes windows of 30 s and pads shorter audio to that."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -55,6 +55,7 @@ class WhisperEncoder:
         self._device = device
         self._extractor = feature_extractor(checkpoint)
         self.width: int = model.config.d_model
+        self.at_once = 1
 
     def grid(self, samples: int) -> FrameGrid:
         """Return the frame grid: hop 320, centre 320 t, as many frames as have their centre in the audio."""
@@ -69,6 +70,10 @@ class WhisperEncoder:
         if len(raw) == 0:
             raise ClipError("the audio has no samples")
         return AudioInput(raw)
+
+    def streams(self, batch: Sequence[AudioInput]) -> Iterator[Iterable[Frames]]:
+        """Give the frames of each clip, in blocks."""
+        return map(self.blocks, batch)
 
     def blocks(self, one: AudioInput) -> Iterator[Frames]:
         """Give a clip's frames window by window, in order: blocks (m, D) float32, together (La, D)."""

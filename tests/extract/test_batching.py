@@ -6,7 +6,7 @@ import torch
 
 from sadgr.extract.audio import load_audio_encoder
 from sadgr.extract.checkpoint import Checkpoint
-from sadgr.extract.parts import by_length, in_parts
+from sadgr.extract.parts import SHARE, Budget, in_groups
 from sadgr.extract.text import TextEncoder
 from sadgr.extract.video import VideoEncoder
 from sadgr.extract.waveform import WaveformEncoder
@@ -91,28 +91,48 @@ def test_lower_precision_is_near_and_leaves_as_float32(tiny, family):
 
 def test_groups_hold_every_item_once_and_little_padding():
     lengths = np.random.default_rng(0).integers(1, 200, 300).tolist()
-    groups = list(by_length(lengths, 1000))
+    groups = []
+
+    def compute(places):
+        groups.append(places)
+        return places
+
+    assert in_groups(compute, lengths, Budget(CPU, 1000, 1000)) == list(range(300))
     assert sorted(place for group in groups for place in group) == list(range(300))
     for group in groups:
         inside = [lengths[place] for place in group]
         assert max(inside) <= 1.25 * min(inside) + 8 and max(inside) * len(inside) <= 1000
-    assert list(by_length([5000], 1000)) == [[0]] and list(by_length([], 10)) == []
+    assert in_groups(compute, [5000], Budget(CPU, 1000, 1000)) == [0]
+    assert in_groups(compute, [], Budget(CPU, 10, 10)) == []
 
 
-def test_a_part_that_does_not_fit_is_halved_until_it_does():
+def test_a_group_that_does_not_fit_is_halved_until_it_does():
     sizes = []
 
-    def compute(part):
-        sizes.append(len(part))
-        if len(part) > 3:
+    def compute(places):
+        sizes.append(len(places))
+        if len(places) > 3:
             raise torch.OutOfMemoryError
-        return list(part)
+        return places
 
-    assert [one for part in in_parts(compute, list(range(10)), 8) for one in part] == list(range(10))
+    budget = Budget(CPU, 8, 100)
+    assert in_groups(compute, [1] * 10, budget) == list(range(10))
     assert sizes == [8, 4, 2, 2, 2, 2, 2]
+    budget.learn(units=1, taken=1, free=10**9)
+    assert budget.units == 2  # what ran out of memory once is not tried again
 
-    def never(part):
+    def never(places):
         raise torch.OutOfMemoryError
 
     with pytest.raises(torch.OutOfMemoryError):
-        in_parts(never, [1, 2], 2)
+        in_groups(never, [1, 1], Budget(CPU, 2, 2))
+
+
+def test_a_budget_follows_from_what_a_group_took():
+    budget = Budget(CPU, 16, 512)
+    budget.learn(units=16, taken=160, free=1000)
+    assert budget.units == int(SHARE * 100)
+    budget.learn(units=80, taken=800, free=10**9)
+    assert budget.units == 512
+    budget.learn(units=512, taken=5120, free=5)
+    assert budget.units == 1

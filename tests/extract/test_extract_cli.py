@@ -103,9 +103,9 @@ def test_a_config_file_fills_defaults_and_the_command_line_wins(command, source,
 
 
 def test_a_signal_publishes_what_is_done_and_ends_with_75(source, tmp_path, options):
-    """A real process and a real SIGTERM, sent once the first shard's clip is logged; a second run completes."""
+    """A real process and a real SIGTERM, sent once the first clip is logged; a second run completes."""
     slow = (
-        "import sys, time; from sadgr.extract import cli, pipeline; pipeline.CLIPS_AT_ONCE = 1\n"
+        "import sys, time; from sadgr.extract import cli\n"
         "from sadgr.align import evenly_spaced, one_by_one\n"
         "from sadgr.extract.aligner_options import AlignerOptions\n"
         "class Slow:\n"
@@ -121,7 +121,7 @@ def test_a_signal_publishes_what_is_done_and_ends_with_75(source, tmp_path, opti
     command = [sys.executable, "-c", slow, str(source), str(tmp_path / "cache"), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not any("done" in log.read_text() for log in (tmp_path / "cache").glob("runs/*.jsonl")):
+    while not any('"stage": "words"' in log.read_text() for log in (tmp_path / "cache").glob("runs/*.jsonl")):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
@@ -131,3 +131,24 @@ def test_a_signal_publishes_what_is_done_and_ends_with_75(source, tmp_path, opti
     assert list((tmp_path / "cache").rglob("words-*/*.h5")), "what was done was not published"
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
+
+
+def test_a_signal_amid_a_long_forward_pass_is_answered_within_ten_seconds(source, tmp_path, options):
+    """What no signal can break off, such as minutes of sound in one pass, is left to itself once all else is published."""
+    slow = (
+        "import sys, time; from sadgr.extract import cli; from sadgr.extract.stages import VideoStage\n"
+        "def encode(self, batch):\n"
+        "    print('passing', flush=True)\n"
+        "    time.sleep(120)\n"
+        "VideoStage.encode = encode\n"
+        "cli.main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", slow, str(source), str(tmp_path / "cache"), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "passing\n"
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    out, told = process.communicate(timeout=60)
+    assert process.returncode == 75 and time.monotonic() - begun < 10, told
+    assert "clips left" in out and "Traceback" not in told
+    assert list((tmp_path / "cache").rglob("audio-*/*.h5")), "what was done was not published"

@@ -1,6 +1,7 @@
 """The whole way from media to cache, with tiny random encoders and a planted aligner."""
 
 import hashlib
+import itertools
 import json
 from pathlib import Path
 
@@ -112,8 +113,8 @@ def test_other_models_and_word_times_never_collide(source, extract, tiny, plante
 
 def test_interrupted_and_resumed_equals_uninterrupted(source, extract):
     extract(source, cache="whole")
-    for patience in (0, 1, 2, 3):
-        asked = iter(range(100))
+    for patience in (0, 1, 5, 10, 20):
+        asked = itertools.count()
         summary = extract(source, cache="parts", stop=lambda asked=asked, patience=patience: next(asked) >= patience)
         assert not summary.finished
     assert extract(source, cache="parts").finished
@@ -122,31 +123,34 @@ def test_interrupted_and_resumed_equals_uninterrupted(source, extract):
 
 def test_a_killed_run_loses_at_most_what_was_in_hand(source, extract, monkeypatch):
     """The third clip's encoding dies like a power cut; a new run does what is left."""
-    import sadgr.extract.pipeline as pipeline
+    from sadgr.extract.stages import VideoStage
 
     extract(source, cache="whole")
-    monkeypatch.setattr(pipeline, "CLIPS_AT_ONCE", 1)
-    real = pipeline._run_stage
+    real = VideoStage.encode
     calls = iter(range(100))
 
-    def dying(*arguments):
-        if next(calls) == 7:
-            raise MemoryError
-        return real(*arguments)
+    def dying(self, batch):
+        if next(calls) == 2:
+            raise SystemError("dead")
+        return real(self, batch)
 
-    monkeypatch.setattr(pipeline, "_run_stage", dying)
-    with pytest.raises(MemoryError):
+    monkeypatch.setattr(VideoStage, "encode", dying)
+    with pytest.raises(SystemError, match="dead"):
         extract(source, cache="parts")
-    monkeypatch.setattr(pipeline, "_run_stage", real)
-    assert extract(source, cache="parts").done == {"audio": 1, "video": 1}
+    monkeypatch.setattr(VideoStage, "encode", real)
+    again = extract(source, cache="parts")
+    assert again.done["video"] == 1 and "audio" not in again.done
     assert contents(source.parent / "parts") == contents(source.parent / "whole")
 
 
 def test_features_do_not_depend_on_how_clips_were_grouped(source, extract, monkeypatch):
-    import sadgr.extract.pipeline as pipeline
+    from sadgr.extract.stages import AudioStage, TextStage, VideoStage
 
+    for stage in (TextStage, AudioStage, VideoStage):
+        monkeypatch.setattr(stage, "at_once", 3)
     extract(source, cache="together")
-    monkeypatch.setattr(pipeline, "CLIPS_AT_ONCE", 1)
+    for stage in (TextStage, AudioStage, VideoStage):
+        monkeypatch.setattr(stage, "at_once", 1)
     extract(source, cache="alone")
     both = [FeatureCache(source.parent / name)["demo"] for name in ("together", "alone")]
     for one, other in zip(
@@ -244,11 +248,13 @@ def test_a_source_without_pictures_gets_no_video_features(tmp_path, extract, mak
 
 def test_an_encoder_that_fails_on_one_clip_costs_no_other(source, extract, monkeypatch):
     """Such as one whose frames do not fit into a GPU's memory."""
-    import torch
-
+    from sadgr.extract import video
+    from sadgr.extract.stages import VideoStage
     from sadgr.extract.video import VideoEncoder
 
     real = VideoEncoder._vectors
+    monkeypatch.setattr(VideoStage, "at_once", 3)
+    monkeypatch.setattr(video, "FRAMES_AT_ONCE", 100)
 
     def failing(self, frames):
         if len(frames) in (12, 37):  # the second clip alone, or all three together
@@ -256,7 +262,7 @@ def test_an_encoder_that_fails_on_one_clip_costs_no_other(source, extract, monke
         return real(self, frames)
 
     monkeypatch.setattr(VideoEncoder, "_vectors", failing)
-    monkeypatch.setattr("sadgr.extract.video.in_parts", lambda compute, items, at_once: [compute(items)])
+    monkeypatch.setattr(video, "in_groups", lambda compute, lengths, _: compute(list(range(len(lengths)))))
     summary = extract(source)
     assert summary.done["video"] == 2
     (told,) = summary.troubles
