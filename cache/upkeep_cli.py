@@ -6,18 +6,13 @@ from pathlib import Path
 
 import click
 
-from sadgr.cache.console import EXIT_CLIPS_FAILED, Progress, friendly
+from sadgr.cache.console import EXIT_CLIPS_FAILED, Progress, friendly, say
 from sadgr.cache.errors import CacheError
 
 CACHE = click.argument("cache", type=click.Path(path_type=Path, file_okay=False, exists=True))
 DATASET = click.option("--dataset", metavar="NAME", help="Data set; needed only where the cache has several.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 YES = click.option("--yes", is_flag=True, help="Do not ask.")
-
-
-def say(line: str) -> None:
-    """Write a line about what goes on to stderr."""
-    click.echo(line, err=True)
 
 
 @click.command()

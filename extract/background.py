@@ -1,7 +1,6 @@
 """Work that goes on in a thread while its results are used: decoding, encoding and writing overlap."""
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, Full, Queue
 from types import TracebackType
@@ -31,15 +30,9 @@ class Background(Generic[Item]):
         items: makes them.
         waiting: so many at most wait to be taken; the thread waits then.
         stop: asked while its user waits; ends the items early.
-
-    Attributes:
-        starved_seconds: how long its user waited for it.
-        blocked_seconds: how long it waited for its user.
     """
 
     def __init__(self, items: Iterable[Item], waiting: int, stop: Callable[[], bool] = lambda: False) -> None:
-        self.starved_seconds = 0.0
-        self.blocked_seconds = 0.0
         self._items = items
         self._stop = stop
         self._queue: Queue[Item | _End] = Queue(waiting)
@@ -49,9 +42,7 @@ class Background(Generic[Item]):
     def __iter__(self) -> Iterator[Item]:
         """Give the items in order; ends early when this is closed meanwhile, or a stop is asked for."""
         while True:
-            begun = time.monotonic()
             item = self._next()
-            self.starved_seconds += time.monotonic() - begun
             if not isinstance(item, _End):
                 yield item
             elif item.error is not None:
@@ -78,17 +69,13 @@ class Background(Generic[Item]):
         self._give(_End(error))
 
     def _give(self, item: Item | _End) -> bool:
-        begun = time.monotonic()
-        try:
-            while not self._closed.is_set():
-                try:
-                    self._queue.put(item, timeout=_LOOK_SECONDS)
-                except Full:
-                    continue
-                return True
-            return False
-        finally:
-            self.blocked_seconds += time.monotonic() - begun
+        while not self._closed.is_set():
+            try:
+                self._queue.put(item, timeout=_LOOK_SECONDS)
+            except Full:
+                continue
+            return True
+        return False
 
     def __enter__(self) -> Self:
         """Begin."""

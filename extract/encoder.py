@@ -104,13 +104,19 @@ def load_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype 
 
 
 def _settle(model: Any) -> None:
-    """Compute weights that are made of others, such as HuBERT's weight norm, once instead of in every pass."""
+    """Compute weights that are made of others, such as HuBERT's weight norm, once; and hold all in memory.
+
+    They come as a mapped file, which a first pass reads page by page (1.5 s of BERT-base's first clip, where 0.1 is its own),
+    and which memory pressure may drop, to be fetched again over a network amid a run.
+    """
     from torch.nn.utils import parametrize
 
     for module in model.modules():
         if parametrize.is_parametrized(module):
             for name in list(module.parametrizations):
                 parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+    for weights in (*model.parameters(), *model.buffers()):
+        weights.data = weights.data.clone()
 
 
 def choose_device(name: str) -> torch.device:

@@ -36,6 +36,9 @@ class Report:
     troubles: list[Outcome] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    amounts: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    bytes_written: Counter[str] = field(default_factory=Counter)
+    told: set[tuple[str, str]] = field(default_factory=set)
     finished: bool = True
 
     def tell(self, clip_id: str, stage: str, state: State, reason: str = "", seconds: float = 0.0) -> None:
@@ -49,6 +52,7 @@ class Report:
             seconds: time that it took; a clip's share where several were computed together.
         """
         self.log.clip(self.dataset, clip_id, state, stage, reason, seconds)
+        self.told.add((clip_id, stage))
         if state == "done":
             self.done[stage] += 1
         else:
@@ -80,10 +84,14 @@ class Summary:
         done: stage -> how many it did.
         troubles: what failed, is absent or flagged, in order.
         failed: ids of clips with a failed or absent stage.
-        seconds: stage -> time spent.
+        seconds: stage -> time spent; `loading` the encoders, their `waiting` for decoding and `writing` beside them, and all
+            of the `extracting`, too.
+        amounts: stage -> how much was encoded: words of text, seconds of sound, video frames.
+        bytes_written: stage -> bytes that its shards came to.
         feature_sets: stage -> feature set's name.
         log: the run's log.
         finished: False when a signal stopped it.
+        more_logs: of further processes, where several worked together.
     """
 
     dataset: str
@@ -94,13 +102,16 @@ class Summary:
     troubles: Sequence[Outcome]
     failed: Sequence[str]
     seconds: Mapping[str, float]
+    amounts: Mapping[str, float]
+    bytes_written: Mapping[str, int]
     feature_sets: Mapping[str, str]
     log: Path
     finished: bool
+    more_logs: Sequence[Path] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the same for `--json`."""
-        return {**asdict(self), "log": str(self.log)}
+        return {**asdict(self), "log": str(self.log), "more_logs": [str(log) for log in self.more_logs]}
 
 
 def failures_in_words(troubles: Sequence[Outcome]) -> list[str]:

@@ -38,6 +38,7 @@ class Result:
         arrays: its features, where it is done or flagged.
         reason: why, where it is not `done`.
         seconds: time that it took; a clip's share where several were computed together.
+        amount: how much there was to encode: words, seconds of sound, video frames.
     """
 
     clip_id: str
@@ -46,6 +47,7 @@ class Result:
     arrays: Arrays | None = None
     reason: str = ""
     seconds: float = 0.0
+    amount: float = 0.0
 
 
 class _Prepared(NamedTuple):
@@ -94,6 +96,8 @@ def write(
             if stop():
                 break
         report.finished = report.finished and not stop()
+    for stage, writer in writers.items():
+        report.bytes_written[stage] += writer.bytes_written
 
 
 def _take(result: Result, sources: Mapping[str, str], writer: FeatureWriter, report: Report) -> None:
@@ -104,6 +108,7 @@ def _take(result: Result, sources: Mapping[str, str], writer: FeatureWriter, rep
     except RefusedValueError as error:
         state, reason = "failed", str(error)
     report.tell(result.clip_id, result.stage, state, reason, result.seconds)
+    report.amounts[result.stage] += result.amount
 
 
 def compute(
@@ -131,10 +136,7 @@ def compute(
         Background(prepared, BATCHES_WAITING) as batches,
         Background(_encoded(batches, report), RESULTS_WAITING, stop) as results,
     ):
-        try:
-            yield from results
-        finally:  # also where nobody takes the rest
-            report.seconds["waiting"] += max(0.0, batches.starved_seconds - report.seconds["loading"])
+        yield from results
 
 
 def _prepared(
@@ -186,8 +188,21 @@ def _prepare(clip: Clip, stage: Stage[Any], pending: Pending | None, plan: Plan)
         return Result(clip.clip_id, stage.name, "failed", reason=str(error))
 
 
+def _waited_for(batches: Iterable[_Batch | Result], report: Report) -> Iterator[_Batch | Result]:
+    """Give the batches, and count the time until each is there; loading, which comes before the first, counts by itself."""
+    waiting, loaded = iter(batches), report.seconds["loading"]
+    while True:
+        with report.timed("waiting"):
+            batch = next(waiting, None)
+        report.seconds["waiting"] -= report.seconds["loading"] - loaded
+        loaded = report.seconds["loading"]
+        if batch is None:
+            return
+        yield batch
+
+
 def _encoded(batches: Iterable[_Batch | Result], report: Report) -> Iterator[Result]:
-    for batch in batches:
+    for batch in _waited_for(batches, report):
         if isinstance(batch, Result):
             yield batch
             continue
@@ -213,4 +228,4 @@ def _result(stage: str, clip_id: str, found: Encoded | Exception, seconds: float
     if isinstance(found, Exception):
         return Result(clip_id, stage, "failed", reason=f"its encoder failed: {found}", seconds=seconds)
     state: State = "flagged" if found.flagged else "done"
-    return Result(clip_id, stage, state, found.arrays, found.remark, seconds)
+    return Result(clip_id, stage, state, found.arrays, found.remark, seconds, found.amount)

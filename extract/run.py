@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -32,9 +33,11 @@ from sadgr.extract.decoding import Decoders
 from sadgr.extract.errors import SourceError, StopRequested
 from sadgr.extract.media_hashes import MediaHashes
 from sadgr.extract.outcome import Report, Summary
+from sadgr.extract.pace import pace
 from sadgr.extract.pipeline import compute, write
 from sadgr.extract.plan import Plan, make_plan
 from sadgr.extract.request import Request, checkpoints_of, specs_of, words_of
+from sadgr.extract.shard import in_words
 from sadgr.extract.sources import open_source, read_clips
 from sadgr.extract.stages import make_stages
 
@@ -58,25 +61,30 @@ def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say
     of_source = read_clips(source)
     # Which clips failed is known later, and the first few are to be the first few of those.
     choice = replace(request.choice, limit=None) if request.retry_failed else request.choice
-    clips = choice.of(of_source)
+    chosen = choice.of(of_source)
+    clips = choice.here(of_source, chosen)
     name = request.dataset or source.dataset
     if name is None:
         raise SourceError(f"a source of layout {source.layout!r} does not name itself; add --dataset NAME")
     cache = FeatureCache.create(request.cache)
     method = publishing_method(cache.path)
-    chosen = f"{len(clips)} of {len(of_source)}" if len(clips) < len(of_source) else str(len(clips))
-    say(f"{name}: {chosen} clips ({source.layout}); shards are published by {method} in {cache.path}")
+    number = f"{len(clips)} of {len(of_source)}" if len(clips) < len(of_source) else str(len(clips))
+    part = f", shard {in_words(choice.shards)}" if choice.shards else ""
+    say(f"{name}: {number} clips ({source.layout}{part}); shards are published by {method} in {cache.path}")
+    if not clips:
+        say("no clip falls to this shard, so there is nothing for it to do")
     data = cache.create_dataset(name)
-    checkpoints = checkpoints_of(request, clips, say)
-    words = words_of(request, aligner, data, clips)
+    # What there is to do goes by all chosen clips: a part without sound or pictures agrees with the others about it.
+    checkpoints = checkpoints_of(request, chosen, say)
+    words = words_of(request, aligner, data, chosen)
     specs = specs_of(request, words, checkpoints, data, say)
     feature_sets = {kind: create_feature_set(data.path, spec) for kind, spec in specs.items()}
     earlier = failures(cache, name)
     if request.retry_failed:
-        clips = _failed(clips, feature_sets, earlier)
-        say(f"{len(clips)} clips failed when they were last worked on")
-        clips = clips[: request.choice.limit]
-    _publish_labels(data, clips, of_source, say)
+        failed = _failed(chosen, feature_sets, earlier)
+        say(f"{len(failed)} clips failed when they were last worked on")
+        clips = choice.here(of_source, failed[: request.choice.limit])
+    _publish_labels(data, chosen, of_source, say)
     hashes = MediaHashes(request.source, stop)
     reading = Progress("reading media", len(clips))
     with ExitStack() as stack:
@@ -100,7 +108,7 @@ def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say
             _align(clips, plan, aligner, feature_sets["words"], method, report, decoders, stop)
         if report.finished and stages:
             filled = {stage.name: feature_sets[stage.name] for stage in stages}
-            shown = Progress("clips", len(plan.clips(clips, filled)))
+            shown = Progress("clips", len(plan.clips(clips, filled)), partial(pace, report))
             with report.timed("extracting"), closing(compute(clips, plan, stages, decoders, report, stop)) as results:
                 write(results, clips, plan, filled, method, report, stop, shown.step)
     needed_nothing = len(clips) - len({clip.clip_id for clip in todo} | plan.unreadable.keys())
@@ -120,6 +128,8 @@ def _summary(
         troubles=report.troubles,
         failed=report.failed_clips(),
         seconds={stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
+        amounts={stage: round(amount, 3) for stage, amount in report.amounts.items()},
+        bytes_written=dict(report.bytes_written),
         feature_sets={kind: one.name for kind, one in feature_sets.items()},
         log=report.log.path,
         finished=report.finished,
@@ -163,14 +173,14 @@ def _align(
         shown = Progress(f"word times ({aligner.name})", len(wanting))
         with FeatureWriter(words, method) as writer:
             align_clips(wanting, plan.sources["words"], aligner, writer, report, decoders, stop, shown.step)
+        report.bytes_written["words"] += writer.bytes_written
         words.entries()  # the audio stage reads the new ones
 
 
 def _publish_labels(
     data: Dataset, clips: Sequence[Clip], of_source: Sequence[Clip], say: Callable[[str], None]
 ) -> None:
-    if not clips:
-        return
+    """Write the labels of all chosen clips, whichever process does them: so processes that write at once write the same."""
     named = pd.Index([clip.clip_id for clip in of_source])
     rows = pd.DataFrame([{**clip.columns, "text": clip.transcript} for clip in clips])
     rows.index = pd.Index([clip.clip_id for clip in clips], name="id")

@@ -20,6 +20,7 @@ from sadgr.extract.clips import Clip
 from sadgr.extract.decoding import Decoded, Sound, Wanted
 from sadgr.extract.encoder import DTYPES, choose_device
 from sadgr.extract.errors import AbsentError, ClipError
+from sadgr.extract.media.audio import SAMPLE_RATE_HZ
 from sadgr.extract.media.sampling import Sampling
 from sadgr.extract.media.video import VideoFrames
 from sadgr.extract.recipe import Recipe
@@ -39,11 +40,13 @@ class Encoded:
         arrays: what goes into the cache.
         remark: something that people should know, such as a decoder that was given up.
         flagged: whether a fallback stands in for the real thing.
+        amount: how much there was to encode: words, seconds of sound, video frames.
     """
 
     arrays: Arrays
     remark: str = ""
     flagged: bool = False
+    amount: float = 0.0
 
 
 class Ready(Protocol):
@@ -148,7 +151,10 @@ class TextStage:
     def encode(self, batch: Sequence[_Read]) -> list[Encoded]:
         """Encode transcripts."""
         features = self._encoder.engine.encode([one.prepared for one in batch])
-        return [Encoded(_kept_text(one, read.kept)) for one, read in zip(features, batch, strict=True)]
+        return [
+            Encoded(_kept_text(one, read.kept), amount=read.prepared.words)
+            for one, read in zip(features, batch, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -211,7 +217,12 @@ class AudioStage:
         encoder = self._encoder.engine
         streams = encoder.streams([one.prepared for one in batch])
         return [
-            Encoded(_pooled(blocks, encoder.grid(one.prepared.samples), one), one.remark, one.flagged)
+            Encoded(
+                _pooled(blocks, encoder.grid(one.prepared.samples), one),
+                one.remark,
+                one.flagged,
+                one.prepared.samples / SAMPLE_RATE_HZ,
+            )
             for blocks, one in zip(streams, batch, strict=True)
         ]
 
@@ -271,7 +282,8 @@ class VideoStage:
         """Encode the frames of all clips together."""
         vectors = self._encoder.engine.encode([one.prepared for one in batch])
         return [
-            Encoded(_kept_video(one, seen), seen.remark, seen.flagged) for one, seen in zip(vectors, batch, strict=True)
+            Encoded(_kept_video(one, seen), seen.remark, seen.flagged, len(one))
+            for one, seen in zip(vectors, batch, strict=True)
         ]
 
 

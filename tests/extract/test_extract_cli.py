@@ -152,3 +152,13 @@ def test_a_signal_amid_a_long_forward_pass_is_answered_within_ten_seconds(source
     assert process.returncode == 75 and time.monotonic() - begun < 10, told
     assert "clips left" in out and "Traceback" not in told
     assert list((tmp_path / "cache").rglob("audio-*/*.h5")), "what was done was not published"
+
+
+def test_with_log_json_every_line_is_an_object(command, source, tmp_path, options):
+    told = command(source, tmp_path / "cache", *options, "--log-json")
+    lines = [json.loads(line) for line in told.stderr.splitlines()]
+    progress = [line for line in lines if line["event"] == "progress" and line["task"] == "clips"]
+    assert progress[-1]["done"] == progress[-1]["total"] == 2 and progress[-1]["frames_per_second"] > 0
+    (summary,) = (line for line in lines if line["event"] == "summary")
+    assert summary["done"]["video"] == 2 and summary["amounts"]["video"] > 0 and summary["bytes_written"]["video"] > 0
+    assert not command(source, tmp_path / "other", *options).stderr.startswith("{")
