@@ -105,7 +105,7 @@ def check(request: Request, aligner: Aligner | None, stop: Callable[[], bool], s
     if not every:
         raise SourceError(f"the source holds no clip (read as {source.layout})")
     modalities = request.recipe.modalities if request.recipe else ("audio",)
-    clips = [_within(clip, modalities) for clip in request.choice.of(every)]
+    clips = [_within(clip, modalities) for clip in request.choice.here(every, request.choice.of(every))]
     facts = published(request.dataset, source.dataset, source.layout)
     probed = probe_all(clips, stop)
     lengths = {clip.clip_id: length for clip in clips if (length := length_of(clip, probed)) is not None}
@@ -146,7 +146,7 @@ def probe_all(clips: Iterable[Clip], stop: Callable[[], bool] = lambda: False) -
     return found
 
 
-def _probe(wanted: Wanted, _: bool) -> MediaInfo:
+def _probe(wanted: Wanted) -> MediaInfo:
     return probe(wanted.medium.path)
 
 

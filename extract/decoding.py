@@ -1,7 +1,7 @@
 """Decoding in worker processes: what a broken file does to its decoder, it does to no run.
 
 A worker that hangs past its deadline is killed, one that crashes or eats memory takes only itself along; another takes
-its place, and the medium is tried once more, with PyAV alone.
+its place, and the medium is tried once more.
 """
 
 import os
@@ -25,8 +25,7 @@ import numpy.typing as npt
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from sadgr.extract.clips import Medium
-from sadgr.extract.media.audio import read_audio
-from sadgr.extract.media.container import audio_stream, choice_text, open_media
+from sadgr.extract.media.audio import read_sound
 from sadgr.extract.media.errors import MediaError
 from sadgr.extract.media.sampling import Sampling
 from sadgr.extract.media.video import VideoFrames, read_frames
@@ -40,7 +39,8 @@ DEADLINE_PER_MEGABYTE = 2.0
 """More for the size of a file that is wanted whole, whose length nobody has told."""
 MEMORY_BYTES = 4 * 2**30
 """A worker's own memory. An hour of sound takes a quarter of a gigabyte, sixteen pictures of 8K two."""
-MOST_WORKERS = 4
+MOST_WORKERS = 32
+"""An A100 in bfloat16 keeps some 60 cores busy with decoding, see docs/scaling.md; each worker takes about 100 MB."""
 AHEAD_BYTES = 512 * 2**20
 """Sound that may wait, decoded, for an encoder; beyond it one clip at a time is decoded ahead."""
 
@@ -85,7 +85,7 @@ class Decoded:
 
     Attributes:
         content: `Sound` or `VideoFrames`; or what else the workers give.
-        trouble: what became of a first decoder that had to be given up; empty where none had.
+        trouble: what a first try came to that took its worker along; empty where none did.
     """
 
     content: Any
@@ -95,9 +95,9 @@ class Decoded:
 class Pending:
     """Decoding that was begun."""
 
-    def __init__(self, wanted: Wanted, begin: Callable[[bool], "ProcessFuture[Any]"]) -> None:
+    def __init__(self, wanted: Wanted, begin: Callable[[], "ProcessFuture[Any]"]) -> None:
         self._wanted, self._begin = wanted, begin
-        self._future: ProcessFuture[Any] | None = begin(False)
+        self._future: ProcessFuture[Any] | None = begin()
 
     @property
     def bytes(self) -> int:
@@ -109,7 +109,7 @@ class Pending:
 
         Raises:
             StreamAbsent: the file has no stream of this kind.
-            MediaError: it cannot be decoded, in whichever way.
+            MediaError: it cannot be decoded.
         """
         future, self._future = self._future, None  # what it holds is large
         assert future is not None  # noqa: S101  # it is taken once
@@ -123,12 +123,12 @@ class Pending:
                 raise MediaError(f"{path}: {_in_words(error)}; make it anew") from error
             trouble = _in_words(error)
         try:
-            return Decoded(self._begin(True).result(), f"{trouble}; PyAV alone took its place")
+            return Decoded(self._begin().result(), f"{trouble}; a second try went well")
         except MediaError as error:
             raise MediaError(f"{error} (before, {trouble})") from error
         except Exception as error:
             again = _in_words(error)
-            raise MediaError(f"{path}: {trouble}; once more with PyAV alone, {again}; make it anew") from error
+            raise MediaError(f"{path}: {trouble}; on a second try, {again}; make it anew") from error
 
 
 class Decoders:
@@ -138,7 +138,7 @@ class Decoders:
         workers: how many; None for as many as this process may use, at most `MOST_WORKERS`.
         deadline_seconds: for a medium of no known length; None for `DEADLINE_SECONDS`.
         memory_bytes: of each worker; None for `MEMORY_BYTES`.
-        decode: what a worker does, given what is wanted and whether PyAV alone is to do it; `decode_medium` by default.
+        decode: what a worker does, given what is wanted; `decode_medium` by default.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Decoders:
         workers: int | None = None,
         deadline_seconds: float | None = None,
         memory_bytes: int | None = None,
-        decode: Callable[[Wanted, bool], Any] | None = None,
+        decode: Callable[[Wanted], Any] | None = None,
     ) -> None:
         self.workers = workers or min(MOST_WORKERS, len(os.sched_getaffinity(0)))
         self._deadline_seconds = deadline_seconds or DEADLINE_SECONDS
@@ -157,7 +157,7 @@ class Decoders:
 
     def begin(self, wanted: Wanted) -> Pending:
         """Begin to decode."""
-        pending = Pending(wanted, lambda pyav_only: self._schedule(wanted, pyav_only))
+        pending = Pending(wanted, lambda: self._schedule(wanted))
         self._begun.add(pending)
         return pending
 
@@ -165,7 +165,7 @@ class Decoders:
         """Whether so much waits to be taken that no more should be begun."""
         return sum(pending.bytes for pending in self._begun) > AHEAD_BYTES
 
-    def _schedule(self, wanted: Wanted, pyav_only: bool) -> "ProcessFuture[Any]":
+    def _schedule(self, wanted: Wanted) -> "ProcessFuture[Any]":
         if self._pool is None:
             # A server that holds no model and no threads makes the workers: they begin in milliseconds, and no lock of
             # this process can be held in them for ever.
@@ -174,7 +174,7 @@ class Decoders:
             with _interrupts_ignored():
                 ensure_running()
             self._pool = ProcessPool(self.workers, initializer=_enter, initargs=(self._memory_bytes,), context=context)
-        return self._pool.schedule(self._decode, args=(wanted, pyav_only), timeout=self.deadline_of(wanted))
+        return self._pool.schedule(self._decode, args=(wanted,), timeout=self.deadline_of(wanted))
 
     def deadline_of(self, wanted: Wanted) -> float:
         """Return the seconds after which a worker that still decodes this is killed."""
@@ -208,7 +208,7 @@ class Decoders:
             self._pool.join()
 
 
-def decode_medium(wanted: Wanted, pyav_only: bool) -> Sound | VideoFrames:
+def decode_medium(wanted: Wanted) -> Sound | VideoFrames:
     """Decode in this process.
 
     Raises:
@@ -217,13 +217,12 @@ def decode_medium(wanted: Wanted, pyav_only: bool) -> Sound | VideoFrames:
     """
     path, span = wanted.medium.path, wanted.medium.span
     if wanted.sampling is not None:
-        frames = read_frames(path, wanted.sampling, *span, pyav_only=pyav_only)
+        frames = read_frames(path, wanted.sampling, *span)
         return replace(frames, pixels=wanted.resizing.apply(frames.pixels)) if wanted.resizing else frames
-    samples = read_audio(path, *span)
+    samples, remark = read_sound(path, *span)
     if not np.isfinite(samples).all():
         raise MediaError(f"{path}: its sound holds a value that is no number; make the file anew")
-    with open_media(path) as container:
-        return Sound(samples, choice_text(container, audio_stream(container, path)))
+    return Sound(samples, remark)
 
 
 def _enter(memory_bytes: int) -> None:

@@ -46,7 +46,6 @@ def examine(models: Preset, preset: str, aligner: str, mfa: MfaSettings) -> Iter
     yield _checked("other packages", "missing", _other_packages)
     without_mfa: State = "missing" if aligner == "mfa" else "optional"
     yield _checked("device", "missing", _device)
-    yield _checked("video decoder", "optional", _decord)
     yield _checked("aligner: pocketsphinx", "missing", _pocketsphinx)
     yield _checked("pronunciations of unknown words", "optional", _pronunciation)
     yield _checked("aligner: mfa", without_mfa, lambda: f"MFA {_mfa_version(mfa)}, `{' '.join(mfa.command)}`")
@@ -95,14 +94,6 @@ def _device() -> str:
     if torch.cuda.is_available():
         return ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
     return f"no GPU; {torch.get_num_threads()} CPU threads"
-
-
-def _decord() -> str:
-    try:
-        import decord
-    except ImportError as error:
-        raise ExtractError("decord has no wheel here; PyAV decodes video, with the same pictures") from error
-    return f"decord {decord.__version__}, and PyAV where it cannot be trusted"
 
 
 def _pocketsphinx() -> str:

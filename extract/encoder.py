@@ -97,13 +97,13 @@ def load_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype 
         raise ModelUnavailableError(
             f"{checkpoint.folder} lacks weights of {len(lacking)} layers ({lacking[0]}, ...); its features would be random"
         )
-    _settle(model)
+    hold(model)
     # A GPU would otherwise round convolutions to 10 bits of mantissa.
     torch.backends.cudnn.allow_tf32 = False
     return model.eval().requires_grad_(False).to(device, dtype)
 
 
-def _settle(model: Any) -> None:
+def hold(model: Any) -> None:
     """Compute weights that are made of others, such as HuBERT's weight norm, once; and hold all in memory.
 
     They come as a mapped file, which a first pass reads page by page (1.5 s of BERT-base's first clip, where 0.1 is its own),

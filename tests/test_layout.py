@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "extract": {"extract", "align", "cache"},
     "train": {"train", "cache"},
 }
-HEAVY = {"torch", "transformers", "pandas", "h5py", "av", "decord", "matplotlib", "sklearn", "pocketsphinx", "praatio"}
+HEAVY = {"torch", "transformers", "pandas", "h5py", "av", "matplotlib", "sklearn", "pocketsphinx", "praatio"}
 
 
 def imports(file: Path) -> Iterator[tuple[int, str]]:

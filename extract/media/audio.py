@@ -13,7 +13,14 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from sadgr.extract.media.completeness import check_complete, check_structure
-from sadgr.extract.media.container import audio_stream, open_media, origin_seconds, stamps_packets, time_base_seconds
+from sadgr.extract.media.container import (
+    audio_stream,
+    choice_text,
+    open_media,
+    origin_seconds,
+    stamps_packets,
+    time_base_seconds,
+)
 from sadgr.extract.media.errors import MediaError
 from sadgr.extract.media.span import Span
 from sadgr.extract.media.waveform import JITTER_SECONDS, SAMPLE_SCALES, gapless, grid_step, mono_samples, resampled
@@ -59,14 +66,22 @@ def read_audio(path: Path, start_seconds: float | None = None, end_seconds: floa
         StreamAbsent: when the file has no audio stream.
         MediaError: when the file is unreadable, damaged or truncated, or ends before the span does.
     """
+    return read_sound(path, start_seconds, end_seconds)[0]
+
+
+def read_sound(
+    path: Path, start_seconds: float | None = None, end_seconds: float | None = None
+) -> tuple[NDArray[np.float32], str]:
+    """Do as `read_audio` does, and say which of several streams was chosen (see `choice_text`)."""
     span = Span.of(start_seconds, end_seconds)
     first = round(span.start_seconds * SAMPLE_RATE_HZ)
     count = None if end_seconds is None else round((end_seconds - span.start_seconds) * SAMPLE_RATE_HZ)
     if count is not None:
         with open_media(path) as container:
-            samples = _read_after_seek(container, audio_stream(container, path), first, count)
-        if samples is not None:
-            return samples
+            stream = audio_stream(container, path)
+            samples = _read_after_seek(container, stream, first, count)
+            if samples is not None:
+                return samples, choice_text(container, stream)
     with open_media(path) as container:
         stream = audio_stream(container, path)
         samples = _read_from_start(path, container, stream, None if count is None else first + count)
@@ -75,7 +90,7 @@ def read_audio(path: Path, start_seconds: float | None = None, end_seconds: floa
             reached = Fraction(len(samples), SAMPLE_RATE_HZ)
             check_complete(path, container, stream, reached)
             span.check_within(float(reached), f"{path} (audio)")
-    return samples[first:]
+        return samples[first:], choice_text(container, stream)
 
 
 def _read_after_seek(

@@ -28,11 +28,6 @@ def display_matrix(frame: VideoFrame) -> NDArray[np.int32]:
     return np.where(kept, np.where(rotation < 0, -1, 1), 0).astype(np.int32)
 
 
-def is_upright(matrix: NDArray[np.int32]) -> bool:
-    """Tell whether pictures are shown as they are stored."""
-    return bool(np.array_equal(matrix, IDENTITY))
-
-
 def upright(pixels: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
     """Return a picture as it is to be shown.
 

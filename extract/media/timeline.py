@@ -33,7 +33,6 @@ class Timeline:
         end_seconds: when the last frame leaves the display.
         key_stamps: (k,) int64 presentation time stamps of the key frames, increasing; k may be 0.
         hidden_count: how many packets or frames were left out.
-        has_open_groups: whether some frame follows a key frame in the file, but precedes it on display.
     """
 
     stamps: NDArray[np.int64]
@@ -41,7 +40,6 @@ class Timeline:
     end_seconds: float
     key_stamps: NDArray[np.int64]
     hidden_count: int
-    has_open_groups: bool
 
     def __post_init__(self) -> None:
         if len(self.stamps) == 0 or len(self.stamps) != len(self.seconds):
@@ -119,7 +117,6 @@ def build_timeline(
         end_seconds=float(end * time_base - origin),
         key_stamps=np.array(sorted(stamp.presentation for stamp in decodable if stamp.is_key), dtype=np.int64),
         hidden_count=len(stamps) - len(ordered),
-        has_open_groups=_has_open_groups(decodable),
     )
 
 
@@ -128,17 +125,6 @@ def first_lost(announced: Timeline, decoded: Timeline) -> int | None:
     due = announced.stamps[announced.stamps > decoded.stamps[0]]
     lost = due[~np.isin(due, decoded.stamps)]
     return int(lost[0]) if len(lost) else None
-
-
-def _has_open_groups(stamps: list[Stamp]) -> bool:
-    """Tell whether any frame is shown before a key frame that it follows in the file."""
-    latest_key: int | None = None
-    for stamp in stamps:
-        if latest_key is not None and stamp.presentation < latest_key:
-            return True
-        if stamp.is_key:
-            latest_key = stamp.presentation
-    return False
 
 
 def _usual_step(stamps: NDArray[np.int64]) -> int:

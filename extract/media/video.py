@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
+from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -20,15 +20,14 @@ from sadgr.extract.media.container import (
     video_stream,
 )
 from sadgr.extract.media.errors import MediaError
+from sadgr.extract.media.picking import FrameMissed, pick_by_number, pick_by_stamp
 from sadgr.extract.media.sampling import UNIFORM, Sampling, choose_frames, shown_during
 from sadgr.extract.media.span import Span
 from sadgr.extract.media.timeline import Timeline, build_timeline, first_lost, frame_stamps, packet_stamps
-from sadgr.extract.media.with_decord import DecordUnfit, check_fit, pick_with_decord
-from sadgr.extract.media.with_pyav import FrameMissed, pick_by_number, pick_by_stamp
 
 VIDEO_POLICY: dict[str, str | int] = {
-    "version": 2,
-    "decoders": "decord where checked, else pyav",
+    "version": 3,
+    "decoder": "pyav",
     "stream": "the default, else FFmpeg's best",
     "orientation": "display matrix",
     "origin": "earliest chosen stream, not before time stamp 0",
@@ -46,14 +45,12 @@ class VideoFrames:
     Attributes:
         pixels: (Lv, H, W, 3) uint8 RGB, upright.
         seconds: (Lv,) float64, when each came on display, from the clip's start; strictly increasing, >= 0.
-        decoder: which decoder gave the pixels; they differ by rounding at most.
-        remark: which of several video streams was chosen, and why decord was left; or empty.
+        remark: which of several video streams was chosen, and that all had to be decoded where it had; or empty.
         fallback: what stands in for the frames that were asked for, or empty.
     """
 
     pixels: NDArray[np.uint8]
     seconds: NDArray[np.float64]
-    decoder: Literal["decord", "pyav"]
     remark: str = ""
     fallback: str = ""
 
@@ -81,7 +78,6 @@ def read_frames(
     sampling: Sampling | int = UNIFORM,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
-    pyav_only: bool = False,
 ) -> VideoFrames:
     """Decode sampled frames of a clip.
 
@@ -90,7 +86,6 @@ def read_frames(
         sampling: which frames; a number stands for so many, uniformly.
         start_seconds: start of the clip within the recording, from its origin (see `container`); None for t = 0.
         end_seconds: end of the clip (exclusive); None for the end of the video stream.
-        pyav_only: leave decord out.
 
     Returns:
         The frames, each once. A frame that was on display before the clip's start counts from that start. Where key frames
@@ -105,46 +100,35 @@ def read_frames(
     if isinstance(sampling, int):
         sampling = Sampling(frames=sampling)
     span = Span.of(start_seconds, end_seconds)
-    announced = _announced(path)
-    frames = None if announced is None else _read_by_packets(path, announced, span, sampling, pyav_only)
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        announced = _announced(path, container, stream)
+        frames = None if announced is None else _read_by_packets(path, container, stream, announced, span, sampling)
     return frames if frames is not None else _read_by_decoding(path, announced, span, sampling)
 
 
-def _announced(path: Path) -> Timeline | None:
-    """Return the frames that the packets announce; None where packets do not tell."""
-    with open_media(path) as container:
-        stream = video_stream(container, path)
-        if not stamps_packets(container):
-            return None
-        stamps = packet_stamps(container, stream, path)
-        timeline = build_timeline(stamps or [], time_base_seconds(stream), origin_seconds(container))
-        if timeline is not None:
-            check_complete(path, container, stream, Fraction(timeline.end_seconds))
+def _announced(path: Path, container: InputContainer, stream: VideoStream) -> Timeline | None:
+    """Return the frames that the packets of a file just opened announce; None where packets do not tell."""
+    if not stamps_packets(container):
+        return None
+    stamps = packet_stamps(container, stream, path)
+    timeline = build_timeline(stamps or [], time_base_seconds(stream), origin_seconds(container))
+    if timeline is not None:
+        check_complete(path, container, stream, Fraction(timeline.end_seconds))
     return timeline
 
 
 def _read_by_packets(
-    path: Path, timeline: Timeline, span: Span, sampling: Sampling, pyav_only: bool
+    path: Path, container: InputContainer, stream: VideoStream, timeline: Timeline, span: Span, sampling: Sampling
 ) -> VideoFrames | None:
     """Decode chosen ones of the frames that the packets announce; None where the decoder does not follow."""
     choice = _choose(path, timeline, span, sampling)
-    with open_media(path) as container:
-        stream = video_stream(container, path)
-        said = choice_text(container, stream)
-        _check_size(path, stream, len(choice.indices))
-        try:
-            if pyav_only:
-                raise DecordUnfit("decord was left out")
-            size = check_fit(container, stream, path, timeline, choice.stamps)
-            pixels = pick_with_decord(path, timeline, choice.indices, size)
-            return VideoFrames(pixels, choice.seconds, "decord", said, choice.fallback)
-        except DecordUnfit as unfit:
-            remark = "; ".join(filter(None, (said, str(unfit))))
-        try:
-            pixels = pick_by_stamp(container, stream, path, timeline, choice.stamps)
-        except FrameMissed:
-            return None
-    return VideoFrames(pixels, choice.seconds, "pyav", remark, choice.fallback)
+    _check_size(path, stream, len(choice.indices))
+    try:
+        pixels = pick_by_stamp(container, stream, path, timeline, choice.stamps)
+    except FrameMissed:
+        return None
+    return VideoFrames(pixels, choice.seconds, choice_text(container, stream), choice.fallback)
 
 
 def _read_by_decoding(path: Path, announced: Timeline | None, span: Span, sampling: Sampling) -> VideoFrames:
@@ -172,7 +156,7 @@ def _read_by_decoding(path: Path, announced: Timeline | None, span: Span, sampli
         pixels = pick_by_number(container, stream, path, numbers)
         said = choice_text(container, stream)
     remark = "; ".join(filter(None, (said, "seeking or its packets do not lead to its frames: decoded from the start")))
-    return VideoFrames(pixels, choice.seconds, "pyav", remark, choice.fallback)
+    return VideoFrames(pixels, choice.seconds, remark, choice.fallback)
 
 
 def _check_size(path: Path, stream: VideoStream, count: int) -> None:

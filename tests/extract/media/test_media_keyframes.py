@@ -33,7 +33,6 @@ def test_key_frames_are_what_the_decoder_calls_so(studio, name, codec, options):
     assert studio.numbers_of(frames) == keys and not frames.fallback
     few = read_frames(path, Sampling("keyframe", 3))
     assert studio.numbers_of(few) == [keys[int((part + 0.5) * len(keys) / 3)] for part in range(3)]
-    assert studio.numbers_of(read_frames(path, Sampling("keyframe", 16), pyav_only=True)) == keys
 
 
 @pytest.mark.parametrize(("name", "codec", "options"), FILMS)
@@ -47,13 +46,11 @@ def test_key_frames_of_a_span_are_those_on_display_in_it(studio, name, codec, op
 
 @pytest.mark.parametrize(("name", "codec", "options"), FILMS)
 @pytest.mark.parametrize("sampling", [Sampling("uniform", 4), Sampling("fps", 0, 4.0)])
-def test_a_rate_gives_the_same_frames_through_every_decoder(studio, name, codec, options, sampling):
+def test_a_rate_gives_the_same_frames_whatever_the_film(studio, name, codec, options, sampling):
     path = studio.film(name, 100, codec, options)
-    by_default = read_frames(path, sampling, 1.0, 2.0)
-    assert studio.numbers_of(by_default) == [28, 34, 40, 46]  # centres 1.125, 1.375, ...
-    by_pyav = read_frames(path, sampling, 1.0, 2.0, pyav_only=True)
-    assert by_pyav.decoder == "pyav"
-    np.testing.assert_array_equal(by_pyav.seconds, by_default.seconds)
+    frames = read_frames(path, sampling, 1.0, 2.0)
+    assert studio.numbers_of(frames) == [28, 34, 40, 46]  # centres 1.125, 1.375, ...
+    np.testing.assert_allclose(frames.seconds, [0.12, 0.36, 0.6, 0.84], atol=2e-3)
 
 
 def test_more_pixels_than_memory_would_hold_are_refused_before_they_are_decoded(studio, monkeypatch):

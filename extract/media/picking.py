@@ -1,4 +1,4 @@
-"""Video frames through PyAV: any codec, any container."""
+"""Chosen video frames out of an open file: any codec, any container; damage on the way to them is found."""
 
 from collections.abc import Iterable, Iterator
 from itertools import dropwhile
@@ -8,6 +8,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -27,7 +28,7 @@ def pick_by_stamp(
     """Decode chosen frames, from the key frame before each on.
 
     Args:
-        container: the open file.
+        container: the open file; it may stand anywhere.
         stream: its video stream.
         path: the file's name, for messages.
         timeline: the stream's timeline.
@@ -37,23 +38,11 @@ def pick_by_stamp(
         (m, H, W, 3) uint8 RGB, upright.
 
     Raises:
-        FrameMissed: when a frame is not found after its key frame.
+        FrameMissed: when a frame is not found after its key frame. With periodic intra refresh that is so where decoding
+            starts in the middle: what is marked as a key frame is only where the picture begins to heal.
         MediaError: when the decoder reports damage, or the picture's size changes.
     """
-    return _stack([to_rgb(frame) for frame in decode_chosen(container, stream, path, timeline, stamps)], path)
-
-
-def decode_chosen(
-    container: InputContainer, stream: VideoStream, path: Path, timeline: Timeline, stamps: NDArray[np.int64]
-) -> Iterator[VideoFrame]:
-    """Decode chosen frames one by one; Args, Raises: as `pick_by_stamp`."""
-    key_of_stamp = np.searchsorted(timeline.key_stamps, stamps, side="right") - 1
-    if key_of_stamp[0] < 0:
-        raise FrameMissed("no key frame comes before the first chosen frame")
-    for key in np.unique(key_of_stamp):
-        _seek(container, stream, int(timeline.key_stamps[key]))
-        frames = _checked(container, stream, path, first=int(timeline.key_stamps[key]))
-        yield from _pick(((frame.pts, frame) for frame in frames), stamps[key_of_stamp == key])
+    return _pictures(_decode_after_keys(container, stream, path, timeline, stamps), path)
 
 
 def pick_by_number(
@@ -69,29 +58,19 @@ def pick_by_number(
 
     Returns, Raises: as `pick_by_stamp`.
     """
-    frames = _pick(enumerate(_checked(container, stream, path, first=None)), numbers)
-    return _stack([to_rgb(frame) for frame in frames], path)
+    return _pictures(_pick(enumerate(_checked(container, stream, path, first=None)), numbers), path)
 
 
-def starts_at_keys(
-    container: InputContainer, stream: VideoStream, timeline: Timeline, stamps: NDArray[np.int64]
-) -> bool:
-    """Tell whether decoding can start at the key frames before chosen frames.
-
-    With periodic intra refresh it cannot: what is marked as a key frame is only where the picture begins to heal.
-    """
-    keys = np.unique(np.searchsorted(timeline.key_stamps, stamps, side="right") - 1)
-    if len(timeline.key_stamps) == 0 or keys[0] < 0:
-        return False
-    for key in keys:
-        try:
-            _seek(container, stream, int(timeline.key_stamps[key]))
-        except FrameMissed:
-            return False
-        head = next(container.decode(stream), None)
-        if head is None or head.pts != timeline.key_stamps[key]:
-            return False
-    return True
+def _decode_after_keys(
+    container: InputContainer, stream: VideoStream, path: Path, timeline: Timeline, stamps: NDArray[np.int64]
+) -> Iterator[VideoFrame]:
+    key_of_stamp = np.searchsorted(timeline.key_stamps, stamps, side="right") - 1
+    if key_of_stamp[0] < 0:
+        raise FrameMissed("no key frame comes before the first chosen frame")
+    for key in np.unique(key_of_stamp):
+        _seek(container, stream, int(timeline.key_stamps[key]))
+        frames = _checked(container, stream, path, first=int(timeline.key_stamps[key]))
+        yield from _pick(((frame.pts, frame) for frame in frames), stamps[key_of_stamp == key])
 
 
 def _seek(container: InputContainer, stream: VideoStream, stamp: int) -> None:
@@ -127,14 +106,21 @@ def _pick(frames: Iterable[tuple[int | None, VideoFrame]], wanted: NDArray[np.in
     raise FrameMissed(f"frame {left[0]} was not decoded")
 
 
-def to_rgb(frame: VideoFrame) -> NDArray[np.uint8]:
-    """Return a frame's picture, upright, as (H, W, 3) uint8 RGB."""
-    pixels = frame.to_ndarray(format="rgb24")
-    return upright(np.asarray(pixels, dtype=np.uint8), display_matrix(frame))
+def _pictures(frames: Iterable[VideoFrame], path: Path) -> NDArray[np.uint8]:
+    """Return frames' pictures, upright, as (m, H, W, 3) uint8 RGB.
 
-
-def _stack(pictures: list[NDArray[np.uint8]], path: Path) -> NDArray[np.uint8]:
+    Raises:
+        MediaError: when their sizes differ.
+    """
+    reformatter = VideoReformatter()  # each frame's own would make its tables, and threads, anew
+    pictures = [_to_rgb(frame, reformatter) for frame in frames]
     sizes = {picture.shape[:2] for picture in pictures}
     if len(sizes) > 1:
         raise MediaError(f"{path}: the picture's (height, width) changes ({sorted(sizes)}); encode it at one size")
     return np.stack(pictures)
+
+
+def _to_rgb(frame: VideoFrame, reformatter: VideoReformatter) -> NDArray[np.uint8]:
+    """Return a frame's picture, upright, as (H, W, 3) uint8 RGB."""
+    pixels = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+    return upright(np.asarray(pixels, dtype=np.uint8), display_matrix(frame))
