@@ -5,6 +5,7 @@ what a machine reaches, and what was measured of decoding, stands in the constan
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import transformers
@@ -57,6 +58,7 @@ MACHINES = (
 )
 
 
+@cache
 def flops_of(data: Data) -> float:
     """FLOPs of all clips, each of the data set's mean length."""
     seconds, words = 3600 * data.hours / data.clips, data.words / data.clips

@@ -1,6 +1,8 @@
 """What the documentation shows is run."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +37,18 @@ def test_links_lead_somewhere(document: str) -> None:
             assert ((ROOT / document).parent / target).exists(), target
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/alignment.md", "docs/method.md", "docs/sharing-a-cache.md"])
+@pytest.mark.slow
+def test_the_tables_of_scaling_are_those_that_are_calculated() -> None:
+    told = subprocess.run([sys.executable, ROOT / "benchmarks/scaling.py"], capture_output=True, text=True, check=True)
+    document = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+    for table in told.stdout.strip().split("\n\n"):
+        assert table in document, table
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["README.md", "docs/alignment.md", "docs/method.md", "docs/scaling.md", "docs/sharing-a-cache.md"],
+)
 def test_options_that_are_named_exist(document: str) -> None:
     from sadgr.cache.cli import main as cache
     from sadgr.extract.align_cli import main as align
