@@ -160,10 +160,15 @@ def write_planted(folder: Path, planted: Planted) -> Path:
     data = cache.create_dataset(LABELLED)
     _write(data, clips, planted, ("text", "audio", "video"))
     rows = {"mode": splits, "label": [one.label for one in clips], "planted_gate": [float(one.honest) for one in clips]}
-    write_labels(data.path, pd.DataFrame(rows, index=pd.Index(map(_clip_id, range(len(clips))), name="id")))
+    write_labels(data.path, pd.DataFrame(rows, index=_ids(len(clips))))
     pairs = cache.create_dataset(PAIRS)
     _write(pairs, [draw_clip(planted, world, rng) for _ in range(planted.pairs)], planted, ("text", "audio"))
+    write_labels(pairs.path, pd.DataFrame({"mode": [""] * planted.pairs}, index=_ids(planted.pairs)))
     return folder
+
+
+def _ids(count: int) -> "pd.Index[str]":
+    return pd.Index([_clip_id(number) for number in range(count)], name="id")
 
 
 def _with_others_audio(clips: list[Clip], rng: Generator) -> list[Clip]:
