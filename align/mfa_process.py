@@ -18,7 +18,7 @@ from sadgr.align.errors import AlignerUnavailable
 
 _KEPT_LINES = 200
 _BAR_SECONDS = 5.0
-_GRACE_SECONDS = 10.0
+_GRACE_SECONDS = 4.0
 _LAST_WORDS_SECONDS = 2.0
 _VERSION_SECONDS = 120.0
 _REMEDY = "install it with `conda env create -f environment-mfa.yml`, or say how it starts with --mfa-command"

@@ -223,7 +223,7 @@ class FeatureCache:
             with writable(folder):
                 make_folder(folder)
                 strangers = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
-            if strangers:
+            if strangers and not (folder / CACHE_FILE).exists():  # another process may just have made it
                 raise NotACacheError(f"{folder} is no cache and not empty ({strangers[0]}, ...); name another folder")
             replace(folder / CACHE_FILE, json.dumps({"format": "sadgr", "version": FORMAT_VERSION}).encode() + b"\n")
         return cls(folder)

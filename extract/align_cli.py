@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sadgr.align.errors import AlignError
-from sadgr.cache.console import EXIT_UNFINISHED, config_option, friendly, stop_requested
+from sadgr.cache.console import EXIT_UNFINISHED, config_option, friendly, log_json_option, stop_requested
 from sadgr.cache.errors import CacheError
 from sadgr.extract.aligner_options import AlignerOptions, aligner_options
 from sadgr.extract.console import (
@@ -20,10 +20,13 @@ from sadgr.extract.console import (
     layout_option,
     max_failures_option,
     say,
+    shard_option,
+    shards_of,
 )
 from sadgr.extract.errors import ExtractError, SourceError
 
 if TYPE_CHECKING:
+    from sadgr.extract.shard import Shard
     from sadgr.extract.word_files import Format
 
 
@@ -36,6 +39,7 @@ PICTURES = (".png", ".svg", ".pdf")
 @click.argument("cache", type=click.Path(path_type=Path, file_okay=False), required=False)
 @dataset_option
 @layout_option
+@shard_option
 @aligner_options()
 @click.option(
     "--format", "form", type=click.Choice(["json", "textgrid", "csv"]), help="Without CACHE.  [default: json]"
@@ -54,6 +58,7 @@ PICTURES = (".png", ".svg", ".pdf")
 )
 @max_failures_option
 @json_option
+@log_json_option
 @config_option
 @friendly(AlignError, CacheError, ExtractError)
 def main(
@@ -61,6 +66,7 @@ def main(
     cache: Path | None,
     dataset: str | None,
     layout: str | None,
+    shard: "tuple[Shard, ...] | None",
     aligner: AlignerOptions,
     form: "Format | None",
     output: Path | None,
@@ -87,17 +93,21 @@ def main(
     with stop_requested() as stop:
         chosen = aligner.build(stop, say)
         assert chosen is not None  # noqa: S101  # this command has no --aligner cached
+        from sadgr.extract.choice import Choice
+
         if cache is not None:
             from sadgr.extract.request import Request
             from sadgr.extract.run import run
 
-            request = Request(source, cache, dataset, None, layout=layout)
+            choice = Choice(shards=shards_of(shard, say))
+            request = Request(source, cache, dataset, None, layout=layout, choice=choice)
             finish(run(request, chosen, stop, say), max_failures, as_json)
             return
         from sadgr.extract.word_files import write_words
 
+        choice = Choice(shards=shard or ())
         written = write_words(
-            source, layout, chosen, form or "json", output, plot, stop, say, partial(click.echo, nl=False)
+            source, layout, choice, chosen, form or "json", output, plot, stop, say, partial(click.echo, nl=False)
         )
     if not written.finished:
         raise SystemExit(EXIT_UNFINISHED)

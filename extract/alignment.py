@@ -1,13 +1,17 @@
 """Alignment of a source's clips: a stage of its own on the CPU, before any encoder, so that no GPU waits for it."""
 
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sadgr.align import Aligner, Alignment, Utterance, WordTime, doubts, evenly_spaced
 from sadgr.cache import ClipRecord, FeatureWriter, RefusedValueError
+from sadgr.cache.runlog import State
+from sadgr.extract.background import Background
 from sadgr.extract.clips import Clip
 from sadgr.extract.decoding import Decoders, Pending
 from sadgr.extract.errors import AbsentError
@@ -17,6 +21,10 @@ from sadgr.extract.outcome import Report
 from sadgr.extract.sound import begin_sound, sound_of
 
 STAGE = "words"
+ALIGNMENTS_WAITING = 16
+PATIENCE_SECONDS = 5.0
+"""What a signal leaves to an aligner for the clip that it is at, or for ending the program that it runs. An hour of sound
+takes minutes, a decoder that hangs two: those are left to themselves, and done by the next run."""
 
 
 def align_clips(
@@ -45,64 +53,106 @@ def align_clips(
         progress: told how many clips are through.
     """
     known = {clip.clip_id: clip for clip in clips}
-    seconds: dict[str, float] = {}
-    troubles: dict[str, str] = {}
-
-    def through(clip_id: str, state: Any, reason: str = "") -> None:
-        report.tell(clip_id, STAGE, state, reason, elapsed() - begun)
-        progress(1)
+    heard: dict[str, tuple[float, str]] = {}
+    asides: deque[_Aside] = deque()
+    begun = 0.0
 
     def utterances() -> Iterator[Utterance]:
         for clip, pending in decoders.ahead(clips, lambda clip: begin_sound(clip, decoders)):
             if stop():
                 return
-            try:
-                utterance, trouble = utterance_of(clip, pending)
-            except AbsentError as error:
-                writer.add(ClipRecord(clip.clip_id, sources[clip.clip_id], None))
-                through(clip.clip_id, "absent", str(error))
-            except MediaError as error:
-                if not stop():  # the signal may have ended the decoder, too
-                    through(clip.clip_id, "failed", str(error))
-            else:
-                if clip.words:
-                    seconds[clip.clip_id], troubles[clip.clip_id] = utterance.duration_seconds, trouble
-                    yield utterance
-                else:
-                    writer.add(ClipRecord(clip.clip_id, sources[clip.clip_id], word_arrays(())))
-                    through(clip.clip_id, "flagged", "the transcript is empty, so there are no words")
+            found = _hear(clip, pending)
+            if isinstance(found, _Aside):
+                asides.append(found)
+                continue
+            utterance, trouble = found
+            heard[clip.clip_id] = (utterance.duration_seconds, trouble)
+            yield utterance
 
-    with report.timed(STAGE) as elapsed:
+    def take(clip_id: str, state: State, reason: str, times: Sequence[WordTime] | None) -> None:
+        nonlocal begun
+        try:
+            if state != "failed":
+                arrays = None if times is None else word_arrays(times)
+                writer.add(ClipRecord(clip_id, sources[clip_id], arrays))
+        except RefusedValueError as error:
+            state, reason = "failed", str(error)
+        report.tell(clip_id, STAGE, state, reason, elapsed() - begun)
         begun = elapsed()
-        for alignment in aligner.align_all(utterances()):
+        progress(1)
+
+    def take_asides() -> None:
+        while asides:
+            aside = asides.popleft()
+            if not (aside.state == "failed" and stop()):  # the signal may have ended the decoder, too
+                take(*aside)
+
+    patient = _Patience(stop)
+    with (
+        report.timed(STAGE) as elapsed,
+        Background(aligner.align_all(utterances()), ALIGNMENTS_WAITING, patient) as alignments,
+    ):
+        for alignment in alignments:
             clip_id = alignment.clip_id
-            times, remark = usable_times(known[clip_id], alignment, seconds.pop(clip_id))
-            remark = "; ".join(filter(None, (troubles.pop(clip_id), remark)))
-            try:
-                writer.add(ClipRecord(clip_id, sources[clip_id], word_arrays(times)))
-            except RefusedValueError as error:
-                through(clip_id, "failed", str(error))
-            else:
-                through(clip_id, "flagged" if remark else "done", remark)
-            begun = elapsed()
-        for clip_id in () if stop() else list(seconds):
-            through(clip_id, "failed", f"the aligner {aligner.name} gave no answer for it")
+            seconds, trouble = heard.pop(clip_id)
+            times, remark = usable_times(known[clip_id], alignment, seconds)
+            remark = "; ".join(filter(None, (trouble, remark)))
+            take(clip_id, "flagged" if remark else "done", remark, times)
+            take_asides()
+        take_asides()
+        for clip_id in () if stop() else list(heard):
+            take(clip_id, "failed", f"the aligner {aligner.name} gave no answer for it", None)
     report.finished = report.finished and not stop()
+
+
+class _Patience:
+    """Asks for a stop once it was asked for `PATIENCE_SECONDS` ago: an aligner that ends by itself loses nothing.
+
+    Args:
+        stop: asked for.
+    """
+
+    def __init__(self, stop: Callable[[], bool]) -> None:
+        self._stop = stop
+        self._since: float | None = None
+
+    def __call__(self) -> bool:
+        if self._since is None and self._stop():
+            self._since = time.monotonic()
+        return self._since is not None and time.monotonic() - self._since > PATIENCE_SECONDS
+
+
+class _Aside(NamedTuple):
+    """What became of a clip that no aligner is asked about; `times` is None where it has no record of any."""
+
+    clip_id: str
+    state: State
+    reason: str
+    times: tuple[WordTime, ...] | None = None
+
+
+def _hear(clip: Clip, pending: Pending | None) -> tuple[Utterance, str] | _Aside:
+    try:
+        utterance, trouble = utterance_of(clip, pending)
+    except AbsentError as error:
+        return _Aside(clip.clip_id, "absent", str(error))
+    except MediaError as error:
+        return _Aside(clip.clip_id, "failed", str(error))
+    if not clip.words:
+        return _Aside(clip.clip_id, "flagged", "the transcript is empty, so there are no words", ())
+    return utterance, trouble
 
 
 def utterance_of(clip: Clip, pending: Pending | None) -> tuple[Utterance, str]:
     """Put a clip's sound beside its words; gives what its decoder went through, too.
-
-    The speaker is the source's, or else the video that the clip was cut from: one recording, mostly one voice.
 
     Raises:
         AbsentError, MediaError: as `sound_of` does.
     """
     if clip.fault:
         raise MediaError(clip.fault)
-    speaker = str(clip.columns.get("speaker") or clip.columns.get("video_id") or "")
     sound = sound_of(clip, pending)
-    return Utterance(clip.clip_id, clip.words, sound.content.samples, SAMPLE_RATE_HZ, speaker), sound.trouble
+    return Utterance(clip.clip_id, clip.words, sound.content.samples, SAMPLE_RATE_HZ, clip.speaker), sound.trouble
 
 
 def usable_times(clip: Clip, alignment: Alignment, duration_seconds: float) -> tuple[tuple[WordTime, ...], str]:

@@ -1,4 +1,4 @@
-"""Which of a source's clips a run is about."""
+"""Which of a source's clips a run is about, and which of those this process does."""
 
 import unicodedata
 from collections.abc import Collection, Sequence
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sadgr.extract.clips import Clip
 from sadgr.extract.errors import SourceError
+from sadgr.extract.shard import Shard
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,16 @@ class Choice:
         patterns: only clips whose id is one of these, or fits one (`*`, `?`, `[...]`), or stands in a file named by one,
             an id a line; empty for all.
         limit: at most so many, the first ones; None for all.
+        shards: which part of the source this process does; each divides what the one before leaves; empty for all.
     """
 
     splits: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
     limit: int | None = None
+    shards: tuple[Shard, ...] = ()
 
     def of(self, clips: Sequence[Clip]) -> list[Clip]:
-        """Return the chosen clips, in their order.
+        """Return the chosen clips, in their order, whichever process does them.
 
         Raises:
             SourceError: a pattern fits no clip, a file of ids cannot be read or names a clip that the source does not, or
@@ -48,6 +51,22 @@ class Choice:
         if not left:
             raise SourceError("no clip is left of what was selected; check --split and --select against --check")
         return left[: self.limit]
+
+    def here(self, clips: Sequence[Clip], chosen: Sequence[Clip]) -> list[Clip]:
+        """Return those of the chosen clips that this process does, which may be none.
+
+        The whole source is divided, not what was chosen of it: so a clip's process is the same whatever else was chosen, and
+        whatever is done already.
+
+        Args:
+            clips: all that the source has.
+            chosen: as `of` gives, or some of it.
+        """
+        left = list(clips)
+        for shard in self.shards:
+            left = shard.of(left)
+        ids = {clip.clip_id for clip in left}
+        return [clip for clip in chosen if clip.clip_id in ids]
 
 
 def _fitting(pattern: str, ids: Collection[str]) -> set[str]:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from sadgr.align.errors import AlignError
-from sadgr.cache.console import EXIT_UNEXPECTED, EXIT_UNFINISHED, config_option, friendly, stop_requested
+from sadgr.cache.console import (
+    EXIT_UNEXPECTED,
+    EXIT_UNFINISHED,
+    config_option,
+    friendly,
+    log_json_option,
+    stop_requested,
+)
 from sadgr.cache.errors import CacheError
 from sadgr.extract.aligner_options import AlignerOptions, aligner_options
 from sadgr.extract.console import (
@@ -19,20 +26,25 @@ from sadgr.extract.console import (
     layout_option,
     max_failures_option,
     say,
+    shard_option,
+    shards_of,
     tell_check,
 )
+from sadgr.extract.device_options import Remembering, devices_option, named_devices, share_out
+from sadgr.extract.engine_options import address_option, check_engine, engine_option
 from sadgr.extract.errors import ExtractError, SourceError, StopRequested
 from sadgr.extract.presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
     from sadgr.extract.presets import Preset
     from sadgr.extract.recipe import Recipe
+    from sadgr.extract.shard import Shard
 
 MODALITIES = ("text", "audio", "video")
 SPLITS = ("train", "valid", "test")
 
 
-@click.command(context_settings=COMMAND, epilog=EPILOG)
+@click.command(cls=Remembering, context_settings=COMMAND, epilog=EPILOG)
 @click.version_option(package_name="sadgr")
 @click.argument("source", type=click.Path(path_type=Path), required=False)
 @click.argument("cache", type=click.Path(path_type=Path, file_okay=False), required=False)
@@ -44,6 +56,7 @@ SPLITS = ("train", "valid", "test")
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N clips of those.")
 @click.option("--retry-failed", is_flag=True, help="Only clips that failed when they were last worked on.")
+@shard_option
 @click.option(
     "--modality", multiple=True, type=click.Choice(MODALITIES), help="Only this one; repeatable.  [default: all]"
 )
@@ -79,10 +92,14 @@ SPLITS = ("train", "valid", "test")
     help="What encoders compute in; another feature set each.",
 )
 @click.option("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")
+@devices_option
+@engine_option
+@address_option
 @click.option("--check", is_flag=True, help="Read SOURCE and say what is to be expected, without extracting.")
 @click.option("--doctor", is_flag=True, help="Say what is missing on this machine and what to do about it; alone.")
 @max_failures_option
 @json_option
+@log_json_option
 @config_option
 @friendly(AlignError, CacheError, ExtractError)
 def main(
@@ -94,6 +111,7 @@ def main(
     select: tuple[str, ...],
     limit: int | None,
     retry_failed: bool,
+    shard: "tuple[Shard, ...] | None",
     modality: tuple[str, ...],
     preset: str,
     text_model: str | None,
@@ -110,6 +128,9 @@ def main(
     words: str | None,
     dtype: str,
     device: str,
+    devices: str | None,
+    engine: str,
+    address: str | None,
     check: bool,
     doctor: bool,
     max_failures: tuple[float, bool],
@@ -136,15 +157,35 @@ def main(
         raise click.UsageError("--words names word times that CACHE has: add --aligner cached")
     if video_frames and video_sampling.startswith("fps="):
         raise click.UsageError("--video-frames and --video-sampling fps=K both say how many video frames; give one")
+    if devices is not None and device != "auto":
+        raise click.UsageError("--device and --devices both say where encoders compute; give one")
+    check_engine(engine, address, device, devices)
     with stop_requested() as stop:  # from here on: importing what is heavy takes seconds
+        shards = shards_of(shard, say)
+        if devices is not None:
+            device, *others = named = named_devices(devices)
+            if others and not check:
+                share_out(named, shards, stop, max_failures, as_json)
+                return
         from sadgr.extract.choice import Choice
         from sadgr.extract.request import Request
         from sadgr.extract.run import run
 
         recipe = _recipe(models, modality, store, video_sampling, video_frames, text_layer, audio_layer, dtype)
-        choice = Choice(split, select, limit)
+        choice = Choice(split, select, limit, shards)
         request = Request(
-            source, cache or Path(), dataset, recipe, device, local_files_only, words, layout, choice, retry_failed
+            source,
+            cache or Path(),
+            dataset,
+            recipe,
+            device,
+            local_files_only,
+            words,
+            layout,
+            choice,
+            retry_failed,
+            engine,
+            address,
         )
         chosen = aligner.build(stop, say) if recipe.needs_words else None
         if check:
@@ -221,3 +262,7 @@ def _examine(models: "Preset", preset: str, aligner: AlignerOptions, as_json: bo
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
     if any(finding.state == "missing" for finding in findings):
         raise SystemExit(EXIT_UNEXPECTED)
+
+
+if __name__ == "__main__":
+    main(prog_name="sadgr-extract")

@@ -65,6 +65,11 @@ class Clip:
         """The transcript's words, split at white space."""
         return split_words(self.transcript)
 
+    @property
+    def speaker(self) -> str:
+        """Who speaks: the source's speaker, else the video that the clip was cut from, mostly one voice; else nobody knows."""
+        return str(self.columns.get("speaker") or self.columns.get("video_id") or "")
+
 
 class Source(Protocol):
     """A data set as it lies on a disk."""

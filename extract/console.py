@@ -160,7 +160,8 @@ def tell(summary: "Summary", as_json: bool) -> None:
         return
     click.echo(f"{summary.dataset}: {summary.clips} clips, {summary.skipped} needed nothing")
     if not summary.finished:
-        click.echo(f"  stopped with {summary.left} clips left; start the same command again to go on")
+        where = f"stopped with {summary.left} clips left" if summary.left else "not finished"
+        click.echo(f"  {where}; start the same command again to go on")
     for stage, name in sorted(summary.feature_sets.items()):
         seconds, size = summary.seconds.get(stage, 0.0), summary.bytes_written.get(stage, 0)
         flagged = sum(one.stage == stage and one.state == "flagged" for one in summary.troubles)

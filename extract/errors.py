@@ -23,3 +23,7 @@ class AbsentError(ExtractError):
 
 class ClipError(ExtractError):
     """One clip cannot be encoded; the others go on."""
+
+
+class EngineUnavailableError(ExtractError):
+    """What was to compute cannot be had: Ray is not installed, does not start, or no cluster answers."""

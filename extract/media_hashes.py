@@ -36,13 +36,10 @@ class MediaHashes:
         self._saved = time.monotonic()
         name = hashlib.sha256(str(source.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
         self._file = default_home() / "media" / f"{name}.json"
-        self._known: dict[str, tuple[State, str]] = {}
-        with suppress(OSError, ValueError, TypeError, AttributeError):  # derived: what cannot be read is hashed anew
-            content = json.loads(self._file.read_text(encoding="utf-8"))
-            self._known = {path: ((*state,), digest) for path, (state, digest) in content.items()}
+        self._known = self._read()
         self._begun = time.time()
         self._run: dict[Path, str | MediaError] = {}
-        self._fresh = False
+        self._fresh: dict[str, tuple[State, str]] = {}
 
     def __getitem__(self, path: Path) -> str:
         """Return a file's SHA-256 (64 hex digits).
@@ -76,8 +73,7 @@ class MediaHashes:
             return self._known[name][1]
         digest = self._hash(path)
         if max(status.st_mtime, status.st_ctime) < self._begun - SETTLED_SECONDS:
-            self._known[name] = (state, digest)
-            self._fresh = True
+            self._known[name] = self._fresh[name] = (state, digest)
         return digest
 
     def _hash(self, path: Path) -> str:
@@ -91,10 +87,21 @@ class MediaHashes:
         return digest.hexdigest()
 
     def save(self) -> None:
-        """Remember what was read; where that is not possible, it will be read again."""
+        """Remember what was read; where that is not possible, it will be read again.
+
+        What another process, at another part of the source, has remembered meanwhile stays.
+        """
         self._saved = time.monotonic()
         if self._fresh:
-            self._fresh = False
+            self._known = {**self._read(), **self._fresh}
+            self._fresh = {}
             with suppress(OSError, CacheError, UnicodeEncodeError):
                 make_folder(self._file.parent)
                 replace(self._file, json.dumps(self._known).encode("utf-8"))
+
+    def _read(self) -> dict[str, tuple[State, str]]:
+        """Return what was remembered; what cannot be read is hashed anew, since it is derived."""
+        with suppress(OSError, ValueError, TypeError, AttributeError):
+            content = json.loads(self._file.read_text(encoding="utf-8"))
+            return {path: ((*state,), digest) for path, (state, digest) in content.items()}
+        return {}

@@ -5,61 +5,20 @@ What computes features gives a stream of `Result`s, wherever it does so; `write`
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from sadgr.align import PoolingError
 from sadgr.cache import ClipRecord, FeatureSet, FeatureWriter, RefusedValueError
 from sadgr.cache.publish import Method
-from sadgr.cache.runlog import State
 from sadgr.extract.background import Background
 from sadgr.extract.clips import Clip
 from sadgr.extract.decoding import Decoders, Pending
-from sadgr.extract.errors import AbsentError, ClipError
-from sadgr.extract.media.errors import MediaError, StreamAbsent
 from sadgr.extract.outcome import Report
 from sadgr.extract.plan import Plan
-from sadgr.extract.stages import Arrays, Encoded, Stage
+from sadgr.extract.results import Batch, Gathering, Prepared, Result, attempt, encode
+from sadgr.extract.stages import Stage
 
-BATCH_BYTES = 256 * 2**20
-"""What clips that wait to be computed together may take of memory; an hour of sound is a batch of its own."""
 BATCHES_WAITING = 2
 RESULTS_WAITING = 16
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one clip at one stage.
-
-    Attributes:
-        clip_id: the clip.
-        stage: text, audio or video.
-        state: `done`, `flagged`, `absent` or `failed`.
-        arrays: its features, where it is done or flagged.
-        reason: why, where it is not `done`.
-        seconds: time that it took; a clip's share where several were computed together.
-        amount: how much there was to encode: words, seconds of sound, video frames.
-    """
-
-    clip_id: str
-    stage: str
-    state: State
-    arrays: Arrays | None = None
-    reason: str = ""
-    seconds: float = 0.0
-    amount: float = 0.0
-
-
-class _Prepared(NamedTuple):
-    clip_id: str
-    raw: Any
-
-
-class _Batch(NamedTuple):
-    """Clips that are computed together."""
-
-    stage: Stage[Any]
-    clips: list[_Prepared]
 
 
 def write(
@@ -108,6 +67,7 @@ def _take(result: Result, sources: Mapping[str, str], writer: FeatureWriter, rep
     except RefusedValueError as error:
         state, reason = "failed", str(error)
     report.tell(result.clip_id, result.stage, state, reason, result.seconds)
+    report.seconds[result.stage] += result.seconds
     report.amounts[result.stage] += result.amount
 
 
@@ -146,14 +106,14 @@ def _prepared(
     decoders: Decoders,
     report: Report,
     stop: Callable[[], bool],
-) -> Iterator[_Batch | Result]:
+) -> Iterator[Batch | Result]:
     """Make clips ready, and gather those that are computed together; gives results of those that cannot be."""
     todo = plan.clips(clips, [stage.name for stage in stages])
     with report.timed("loading"):
         for stage in stages:
             if plan.todo[stage.name] and todo:
                 stage.load()
-    gathering: dict[str, _Batch] = {stage.name: _Batch(stage, []) for stage in stages}
+    gathering = Gathering()
     for clip, pendings in decoders.ahead(todo, lambda clip: _begin(clip, plan, stages, decoders)):
         for stage in stages:
             if clip.clip_id not in plan.todo[stage.name]:
@@ -163,13 +123,9 @@ def _prepared(
                 return
             if isinstance(found, Result):
                 yield found
-                continue
-            batch = gathering[stage.name]
-            batch.clips.append(found)
-            if len(batch.clips) >= stage.at_once or sum(one.raw.nbytes for one in batch.clips) >= BATCH_BYTES:
-                gathering[stage.name] = _Batch(stage, [])
-                yield batch
-    yield from (batch for batch in gathering.values() if batch.clips)
+            else:
+                yield from gathering.add(stage, found)
+    yield from gathering.rest()
 
 
 def _begin(clip: Clip, plan: Plan, stages: Sequence[Stage[Any]], decoders: Decoders) -> dict[str, Pending]:
@@ -178,17 +134,15 @@ def _begin(clip: Clip, plan: Plan, stages: Sequence[Stage[Any]], decoders: Decod
     return {name: decoders.begin(one) for name, one in wanted.items() if one is not None}
 
 
-def _prepare(clip: Clip, stage: Stage[Any], pending: Pending | None, plan: Plan) -> _Prepared | Result:
-    try:
+def _prepare(clip: Clip, stage: Stage[Any], pending: Pending | None, plan: Plan) -> Prepared | Result:
+    def work() -> Prepared:
         decoded = pending.result() if pending else None
-        return _Prepared(clip.clip_id, stage.prepare(clip, decoded, plan.kept(stage.name, clip.clip_id)))
-    except (AbsentError, StreamAbsent) as error:
-        return Result(clip.clip_id, stage.name, "absent", reason=str(error))
-    except (MediaError, ClipError, PoolingError) as error:
-        return Result(clip.clip_id, stage.name, "failed", reason=str(error))
+        return Prepared(clip.clip_id, stage.prepare(clip, decoded, plan.kept(stage.name, clip.clip_id)))
+
+    return attempt(clip.clip_id, stage.name, work)
 
 
-def _waited_for(batches: Iterable[_Batch | Result], report: Report) -> Iterator[_Batch | Result]:
+def _waited_for(batches: Iterable[Batch | Result], report: Report) -> Iterator[Batch | Result]:
     """Give the batches, and count the time until each is there; loading, which comes before the first, counts by itself."""
     waiting, loaded = iter(batches), report.seconds["loading"]
     while True:
@@ -201,31 +155,9 @@ def _waited_for(batches: Iterable[_Batch | Result], report: Report) -> Iterator[
         yield batch
 
 
-def _encoded(batches: Iterable[_Batch | Result], report: Report) -> Iterator[Result]:
+def _encoded(batches: Iterable[Batch | Result], report: Report) -> Iterator[Result]:
     for batch in _waited_for(batches, report):
         if isinstance(batch, Result):
             yield batch
-            continue
-        with report.timed(batch.stage.name) as elapsed:
-            found = list(_encode(batch.stage, batch.clips))
-            share = elapsed() / len(found)
-        yield from (_result(batch.stage.name, clip_id, one, share) for clip_id, one in found)
-
-
-def _encode(stage: Stage[Any], clips: Sequence[_Prepared]) -> Iterator[tuple[str, Encoded | Exception]]:
-    """Compute clips together; one by one where that fails, so that one clip costs no other."""
-    try:
-        yield from zip([one.clip_id for one in clips], stage.encode([one.raw for one in clips]), strict=True)
-    except (RuntimeError, MemoryError) as error:  # torch's, out of memory among them
-        if len(clips) == 1:
-            yield clips[0].clip_id, error
         else:
-            for one in clips:
-                yield from _encode(stage, [one])
-
-
-def _result(stage: str, clip_id: str, found: Encoded | Exception, seconds: float) -> Result:
-    if isinstance(found, Exception):
-        return Result(clip_id, stage, "failed", reason=f"its encoder failed: {found}", seconds=seconds)
-    state: State = "flagged" if found.flagged else "done"
-    return Result(clip_id, stage, state, found.arrays, found.remark, seconds, found.amount)
+            yield from encode(batch)

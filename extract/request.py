@@ -29,6 +29,8 @@ class Request:
         layout: of the source; None recognises it.
         choice: which of its clips.
         retry_failed: only those that failed when they were last worked on.
+        engine: `local` computes on this machine, `ray` on those of a cluster.
+        address: of the cluster; None for what `RAY_ADDRESS` names, or else a Ray of this machine.
     """
 
     source: Path
@@ -41,6 +43,8 @@ class Request:
     layout: str | None = None
     choice: Choice = field(default_factory=Choice)
     retry_failed: bool = False
+    engine: str = "local"
+    address: str | None = None
 
 
 def checkpoints_of(request: Request, clips: Sequence[Clip], say: Callable[[str], None]) -> dict[Kind, Checkpoint]:

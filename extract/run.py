@@ -30,16 +30,16 @@ from sadgr.cache.publish import Method
 from sadgr.extract.alignment import align_clips
 from sadgr.extract.clips import Clip, Source
 from sadgr.extract.decoding import Decoders
+from sadgr.extract.engines import engine_of
 from sadgr.extract.errors import SourceError, StopRequested
 from sadgr.extract.media_hashes import MediaHashes
 from sadgr.extract.outcome import Report, Summary
 from sadgr.extract.pace import pace
-from sadgr.extract.pipeline import compute, write
+from sadgr.extract.pipeline import write
 from sadgr.extract.plan import Plan, make_plan
 from sadgr.extract.request import Request, checkpoints_of, specs_of, words_of
 from sadgr.extract.shard import in_words
 from sadgr.extract.sources import open_source, read_clips
-from sadgr.extract.stages import make_stages
 
 _PACKAGES = ("sadgr", "torch", "transformers", "av", "h5py", "numpy")
 
@@ -100,16 +100,21 @@ def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say
         _tell_what_is_known(report, plan, feature_sets, earlier)
         todo = plan.clips(clips, feature_sets)
         say(f"{len(todo)} of {len(clips)} clips to do")
-        # Before the alignment, which may take long: is there such a device?
-        stages = []
-        if request.recipe and checkpoints:
-            stages = make_stages(request.recipe, checkpoints, request.device, feature_sets.get("words"))
+        # Before the alignment, which may take long: is there such a device, or cluster?
+        engine = None
+        if request.recipe and checkpoints and todo:
+            try:
+                words_here = feature_sets.get("words")
+                engine = stack.enter_context(engine_of(request, checkpoints, words_here, decoders, say))
+            except StopRequested:
+                report.finished = False
+                return _summary(report, clips, len(clips) - len(todo), len(todo), feature_sets)
         if "words" in feature_sets and aligner:
             _align(clips, plan, aligner, feature_sets["words"], method, report, decoders, stop)
-        if report.finished and stages:
-            filled = {stage.name: feature_sets[stage.name] for stage in stages}
+        if report.finished and engine:
+            filled = {kind: feature_sets[kind] for kind in checkpoints}
             shown = Progress("clips", len(plan.clips(clips, filled)), partial(pace, report))
-            with report.timed("extracting"), closing(compute(clips, plan, stages, decoders, report, stop)) as results:
+            with report.timed("extracting"), closing(engine(clips, plan, report, stop)) as results:
                 write(results, clips, plan, filled, method, report, stop, shown.step)
     needed_nothing = len(clips) - len({clip.clip_id for clip in todo} | plan.unreadable.keys())
     left = 0 if report.finished else len(_left(todo, plan, report))

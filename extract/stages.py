@@ -23,6 +23,7 @@ from sadgr.extract.errors import AbsentError, ClipError
 from sadgr.extract.media.audio import SAMPLE_RATE_HZ
 from sadgr.extract.media.sampling import Sampling
 from sadgr.extract.media.video import VideoFrames
+from sadgr.extract.pictures import Pictures
 from sadgr.extract.recipe import Recipe
 from sadgr.extract.text import TextEncoder, TextFeatures, TextInput
 from sadgr.extract.video import VideoEncoder
@@ -76,7 +77,7 @@ class Stage(Protocol[Raw]):
         ...
 
     def wanted(self, clip: Clip) -> Wanted | None:
-        """Return what is to be decoded for a clip; None for nothing."""
+        """Return what is to be decoded for a clip; None for nothing. No encoder is loaded for it."""
         ...
 
     def prepare(self, clip: Clip, decoded: Decoded | None, kept: frozenset[str]) -> Raw:
@@ -247,13 +248,15 @@ class VideoStage:
 
     Args:
         encoder: the encoder.
+        pictures: what its image processor does; all that must be known to say what is wanted.
         sampling: which video frames.
     """
 
     name = "video"
 
-    def __init__(self, encoder: Lazy[VideoEncoder], sampling: Sampling) -> None:
+    def __init__(self, encoder: Lazy[VideoEncoder], pictures: Lazy[Pictures], sampling: Sampling) -> None:
         self._encoder = encoder
+        self._pictures = pictures
         self._sampling = sampling
 
     def load(self) -> None:
@@ -267,7 +270,7 @@ class VideoStage:
 
     def wanted(self, clip: Clip) -> Wanted | None:
         """Its sampled video frames, resized."""
-        return None if clip.video is None else Wanted(clip.video, self._sampling, self._encoder.engine.resizing)
+        return None if clip.video is None else Wanted(clip.video, self._sampling, self._pictures.engine.resizing)
 
     def prepare(self, clip: Clip, decoded: Decoded | None, kept: frozenset[str]) -> _Seen:
         """Take the sampled frames."""
@@ -305,7 +308,9 @@ def make_stages(
     text = Lazy(lambda: TextEncoder(checkpoints["text"], device, recipe.text_layer, dtype))
     audio = Lazy(lambda: load_audio_encoder(checkpoints["audio"], device, recipe.audio_layer, dtype))
     video = Lazy(lambda: VideoEncoder(checkpoints["video"], device, dtype))
-    stages: list[Stage[Any]] = [TextStage(text), AudioStage(audio, words), VideoStage(video, recipe.sampling)]
+    pictures = Lazy(lambda: Pictures(checkpoints["video"]))
+    seeing = VideoStage(video, pictures, recipe.sampling)
+    stages: list[Stage[Any]] = [TextStage(text), AudioStage(audio, words), seeing]
     return [stage for stage in stages if stage.name in checkpoints]
 
 

@@ -13,12 +13,14 @@ from sadgr.cache.console import Progress
 from sadgr.cache.publish import make_folder, writable
 from sadgr.cache.publish import replace as replace_file
 from sadgr.extract.alignment import usable_times, utterance_of
+from sadgr.extract.choice import Choice
 from sadgr.extract.clips import Clip, Medium
 from sadgr.extract.decoding import Decoders
 from sadgr.extract.errors import AbsentError, SourceError
 from sadgr.extract.media.errors import MediaError
 from sadgr.extract.sound import begin_sound
 from sadgr.extract.sources import open_source, read_clips
+from sadgr.extract.sources.beside import BesideSource
 
 Format = Literal["json", "textgrid", "csv"]
 _ENDINGS = {"json": ".json", "textgrid": ".TextGrid", "csv": ".csv"}
@@ -53,6 +55,7 @@ class Written:
 def write_words(
     source: Path,
     layout: str | None,
+    choice: Choice,
     aligner: Aligner,
     form: Format,
     output: Path | None,
@@ -69,6 +72,7 @@ def write_words(
     Args:
         source: what is aligned.
         layout: of the source; None recognises it.
+        choice: which of its clips.
         aligner: finds the times.
         form: of the files.
         output: a file; or a folder, where there are several clips or it is one already; None gives the text to `put`.
@@ -82,17 +86,22 @@ def write_words(
         AlignerUnavailable: the aligner cannot work here.
         NotWritableError: the output cannot be written.
     """
-    clips = read_clips(open_source(source, layout))
-    together = source.is_file() or len(clips) == 1
+    opened = open_source(source, layout)
+    of_source = read_clips(opened)
+    clips = choice.here(of_source, choice.of(of_source))
+    is_recording = source.is_file() and isinstance(
+        opened, BesideSource
+    )  # a manifest is a file as well, of many recordings
+    together = is_recording or len(of_source) == 1
     if form == "textgrid" and output is None and not together:
-        raise SourceError(f"{source} holds {len(clips)} clips and a TextGrid one; add -o FOLDER")
+        raise SourceError(f"{source} holds {len(of_source)} clips and a TextGrid one; add -o FOLDER")
     into_folder = output is not None and (output.is_dir() or (not together and form != "csv"))
     if into_folder and output is not None:
         with writable(output):
             make_folder(output)
     with Decoders() as decoders:
         found = list(_aligned(clips, aligner, decoders, stop, say))
-    results = [_joined(source.stem, found)] if together and len(clips) > 1 and found else found
+    results = [_joined(source.stem, found)] if together and len(of_source) > 1 and found else found
     if form == "csv":
         _put(as_csv({one.name: one.times for one in results}), output, into_folder, source.stem + ".csv", put)
     for one in results:

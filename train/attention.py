@@ -5,16 +5,18 @@ import math
 import torch
 from torch import Tensor, nn
 
+from sadgr.train.ragged import Spans
+
 
 def masked_softmax(scores: Tensor, key_mask: Tensor) -> Tensor:
     """Softmax over the keys that are valid.
 
     Args:
-        scores: (B, L, L) queries by keys.
-        key_mask: (B, L) bool, True = valid; each row needs a valid key.
+        scores: (b, L, L) queries by keys.
+        key_mask: (b, L) bool, True = valid; each row needs a valid key.
 
     Returns:
-        (B, L, L) weights; exactly 0 at keys that are padding.
+        (b, L, L) weights; exactly 0 at keys that are padding.
     """
     return scores.masked_fill(~key_mask[:, None, :], -math.inf).softmax(dim=-1)
 
@@ -39,27 +41,40 @@ class MaskedMultimodalAttention(nn.Module):
         self.bias = nn.Parameter(torch.zeros(()))
         self.norm = nn.LayerNorm(d_model)
 
-    def forward(self, text: Tensor, audio: Tensor, word_mask: Tensor) -> Tensor:
+    def forward(self, text: Tensor, audio: Tensor, words: Spans) -> Tensor:
         """Fuse audio into text on their shared word axis.
 
         Args:
-            text: (B, N, M) words.
-            audio: (B, N, M) the same words, spoken.
-            word_mask: (B, N) bool, True = valid.
+            text: (W, M) words.
+            audio: (W, M) the same words, spoken.
+            words: How they belong to clips.
 
         Returns:
-            (B, N, M) text words; rows at padding hold values without meaning.
+            (W, M) text words.
         """
         scale = 1 / math.sqrt(text.shape[-1])
-        text_scores = (self.text_query(text) @ self.text_key(text).mT * scale).relu()  # (B, N, N)
-        audio_scores = (self.audio_query(audio) @ self.audio_key(audio).mT * scale).relu()  # (B, N, N)
-        scores = self.text_weight * text_scores + self.audio_weight * audio_scores + self.bias
-        attended = masked_softmax(scores, word_mask) @ self.text_value(text)  # (B, N, M)
-        return self.norm(text + self.out(attended))  # type: ignore[no-any-return]  # torch: Module.__call__ is Any
+        maps = (
+            self.text_query(text) * scale,
+            self.text_key(text),
+            self.audio_query(audio) * scale,
+            self.audio_key(audio),
+        )
+        rows = words.sorted(torch.cat([*maps, self.text_value(text)], dim=1))  # (W, 5 M)
+        attended = []
+        for group in words.groups:
+            t_query, t_key, a_query, a_key, value = group.padded(rows).chunk(5, dim=-1)  # (b, L, M) each
+            text_scores, audio_scores = (t_query @ t_key.mT).relu(), (a_query @ a_key.mT).relu()  # (b, L, L)
+            scores = self.text_weight * text_scores + self.audio_weight * audio_scores + self.bias
+            attended.append(group.flat(masked_softmax(scores, group.mask) @ value))  # (rows of the group, M)
+        return self.norm(text + self.out(words.unsorted(attended)))  # type: ignore[no-any-return]  # torch: __call__ is Any
 
 
 class VideoSelfAttention(nn.Module):
-    """Single-head self-attention over video frames (eq. 14), without residual, as the paper writes it."""
+    """Single-head self-attention over video frames (eq. 14), without residual, as the paper writes it.
+
+    A frame's weights sum to 1, so that the value's linear map may as well come after them; and where all that is wanted is
+    a clip's mean, after that, too: it is then computed once for a clip instead of once for a frame.
+    """
 
     def __init__(self, d_video: int, d_key: int) -> None:
         super().__init__()
@@ -67,16 +82,20 @@ class VideoSelfAttention(nn.Module):
         self.key = nn.Linear(d_video, d_key)
         self.value = nn.Linear(d_video, d_video)
 
-    def forward(self, video: Tensor, frame_mask: Tensor) -> Tensor:
-        """Enrich frames with their context.
+    def forward(self, video: Tensor, frames: Spans) -> Tensor:
+        """Enrich frames (F, Dv) with their clip's context, (F, Dv)."""
+        return self.value(self.context(video, frames))  # type: ignore[no-any-return]
 
-        Args:
-            video: (B, Lv, Dv).
-            frame_mask: (B, Lv) bool, True = valid.
+    def mean(self, video: Tensor, frames: Spans) -> Tensor:
+        """Return the mean of what `forward` gives over each clip's frames, (B, Dv)."""
+        return self.value(frames.mean(self.context(video, frames)))  # type: ignore[no-any-return]
 
-        Returns:
-            (B, Lv, Dv); rows at padding hold values without meaning.
-        """
-        query, key = self.query(video), self.key(video)  # (B, Lv, d_key)
-        scores = query @ key.mT / math.sqrt(key.shape[-1])  # (B, Lv, Lv)
-        return masked_softmax(scores, frame_mask) @ self.value(video)  # type: ignore[no-any-return]
+    def context(self, video: Tensor, frames: Spans) -> Tensor:
+        """Return (F, Dv): the weighted mean of its clip's frames for each frame, before the value's map."""
+        video = frames.sorted(video)
+        query, key = self.query(video) / math.sqrt(self.key.out_features), self.key(video)  # (F, d_key)
+        attended = []
+        for group in frames.groups:
+            weights = masked_softmax(group.padded(query) @ group.padded(key).mT, group.mask)  # (b, L, L)
+            attended.append(group.flat(weights @ group.padded(video)))
+        return frames.unsorted(attended)

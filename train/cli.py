@@ -14,6 +14,7 @@ from sadgr.train.errors import Interrupted, TrainError
 from sadgr.train.options import given, settings_options
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
+TASKS = ("regression", "classification", "multilabel")
 ENCODER_WIDTHS = ("d_text", "d_audio", "d_video", "d_shared", "n_outputs")
 
 dataset_option = click.option("--dataset", metavar="NAME", help="Data set; needed where the cache has several.")
@@ -72,6 +73,17 @@ def pretrain(
 @click.argument("run", type=FOLDER)
 @click.option("--heads", type=FOLDER, help="OUT of sadgr-train pretrain; without it the heads begin at random.")
 @click.option("--preset", type=click.Choice(list(FIT_PRESETS)), default="default", show_default=True)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="So many models, of --seed and those after it.",
+)
+@click.option("--task", type=click.Choice(TASKS), help="How it is learned.  [default: what suits the target]")
+@click.option(
+    "--target", default="sentiment", show_default=True, metavar="sentiment|emotions|COLUMN", help="What is learned."
+)
 @dataset_option
 @text_option
 @audio_option
@@ -86,6 +98,9 @@ def fit(
     run: Path,
     heads: Path | None,
     preset: str,
+    seeds: int,
+    task: Any,
+    target: str,
     dataset: str | None,
     text: str | None,
     audio: str | None,
@@ -98,20 +113,24 @@ def fit(
     The valid split alone chooses the epoch. Started again with the same RUN, it goes on where it was stopped.
     """
     config, model = _settings(FIT_PRESETS[preset], options), _settings(ModelConfig(), options)
+    chosen = tuple(range(config.seed, config.seed + seeds))
     if config.freeze_heads and heads is None:
         raise click.UsageError("--freeze-heads keeps pretrained heads as they are: give them with --heads")
-    from sadgr.train.jobs import run_fit
+    from sadgr.train.checkpoint import read_json
+    from sadgr.train.jobs import FitRequest, run_fit
     from sadgr.train.report import metrics_table
 
+    request = FitRequest(config, model, chosen, heads, dataset, (text, audio, video), target, task)
     with stop_requested() as should_stop:
         try:
-            name, metrics = run_fit(cache, run, config, model, heads, dataset, (text, audio, video), should_stop, log)
+            results = run_fit(cache, run, request, should_stop, log)
         except Interrupted as stop:
             _exit_unfinished(stop)
+    told = read_json(run / "metrics.json")
     if as_json:
-        click.echo(json.dumps({"dataset": name, **metrics}))
+        click.echo(json.dumps(told))
         return
-    click.echo(metrics_table(name, metrics))
+    click.echo(metrics_table(told["dataset"], [one.metrics for one in results]))
     click.echo(f"N is the number of clips scored, (-/+) leaves out clips whose truth is 0; all files are in {run}")
 
 

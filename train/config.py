@@ -5,9 +5,10 @@ METHOD.md section 3 is the table these defaults come from.
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 AudioMean = Literal["mean", "mean_words"]
+Gate = Literal["audio", "none", "attention", "frames"]
 
 
 def _require(holds: bool, what: str) -> None:
@@ -22,7 +23,11 @@ def _require_positive(**values: float) -> None:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Widths of every layer. D_text, D_audio and D_video are the encoders' widths and may differ."""
+    """Widths of every layer. D_text, D_audio and D_video are the encoders' widths and may differ.
+
+    `gate` is the paper's (`audio`) or what ablations put in its place: `none`; `attention`, multi-head cross-attention;
+    `frames`, a gate for each frame instead of one for the clip.
+    """
 
     d_text: int = 768
     d_audio: int = 768
@@ -30,7 +35,10 @@ class ModelConfig:
     d_shared: int = 768
     d_model: int = 256
     d_key: int = 64
+    gate: Gate = "audio"
+    gate_layers: int = 2
     gate_hidden: int = 256
+    attention_heads: int = 4
     fusion_hidden: int = 256
     n_outputs: int = 1
     conv_kernel: int = 3
@@ -38,7 +46,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Refuse widths that no layer can have."""
-        widths = {name: value for name, value in vars(self).items() if name != "dropout"}
+        widths = {name: value for name, value in vars(self).items() if name not in ("dropout", "gate")}
+        _require(self.gate in get_args(Gate), f"gate is one of {', '.join(get_args(Gate))}, got {self.gate}")
+        divides = self.gate != "attention" or self.d_video % self.attention_heads == 0
+        _require(divides, f"attention_heads must divide d_video {self.d_video}, got {self.attention_heads}")
         _require_positive(**widths)
         _require(self.conv_kernel % 2 == 1, f"conv_kernel must be odd to keep the word count, got {self.conv_kernel}")
         _require(0 <= self.dropout < 1, f"dropout must lie in [0, 1), got {self.dropout}")
@@ -56,6 +67,7 @@ class FitConfig:
     weight_decay: float = 0.01
     contrastive_weight: float = 0.1
     freeze_heads: bool = False
+    modality_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse settings under which nothing could be learned."""
@@ -63,6 +75,7 @@ class FitConfig:
             epochs=self.epochs, patience=self.patience, batch_size=self.batch_size, learning_rate=self.learning_rate
         )
         _require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+        _require(0 <= self.modality_dropout < 1, f"modality_dropout must lie in [0, 1), got {self.modality_dropout}")
         _require(self.weight_decay >= 0, f"weight_decay must not be negative, got {self.weight_decay}")
         _require(
             self.contrastive_weight >= 0, f"contrastive_weight must not be negative, got {self.contrastive_weight}"

@@ -1,17 +1,17 @@
-"""One clip as tensors, and clips of different lengths as one padded batch."""
+"""One clip as tensors, many clips as columns, and some of them as a batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from sadgr.train.config import AudioMean, ModelConfig
 from sadgr.train.errors import TrainError
+from sadgr.train.ragged import Spans
 
 if TYPE_CHECKING:
     from sadgr.cache import ClipFeatures
@@ -32,7 +32,7 @@ class ClipTensors:
         audio_mean: (Da,) for L_con.
         present: (3,) bool: text, audio, video.
         paired: Whether both mean vectors are there, so that the clip counts in L_con.
-        target: Sentiment; 0 where a clip is only predicted.
+        target: What is to be learned, one number or several; 0 where a clip is only predicted.
     """
 
     clip_id: str
@@ -43,50 +43,119 @@ class ClipTensors:
     audio_mean: Tensor
     present: tuple[bool, bool, bool]
     paired: bool
-    target: float = 0.0
+    target: tuple[float, ...] = (0.0,)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B padded clips; masks are True where valid. N and Lv are the longest of the batch.
+    """B clips, their sequences end to end.
 
     Attributes:
-        text: (B, N, Dt) float32.
-        audio: (B, N, Da) float32, on the same word axis.
-        word_mask: (B, N) bool.
-        video: (B, Lv, Dv) float32.
-        frame_mask: (B, Lv) bool.
+        text: (sum of N, Dt) float32 words.
+        audio: (sum of N, Da) float32 the same words, spoken.
+        words: How words belong to clips.
+        video: (sum of Lv, Dv) float32 frames.
+        frames: How frames belong to clips.
         text_mean: (B, Dt) float32.
         audio_mean: (B, Da) float32.
         present: (B, 3) bool: text, audio, video.
         paired: (B,) bool, both means are there.
-        target: (B,) float32.
+        target: (B, T) float32.
     """
 
     text: Tensor
     audio: Tensor
-    word_mask: Tensor
+    words: Spans
     video: Tensor
-    frame_mask: Tensor
+    frames: Spans
     text_mean: Tensor
     audio_mean: Tensor
     present: Tensor
     paired: Tensor
     target: Tensor
 
+    def with_present(self, present: Tensor) -> Self:
+        """Give the same batch as if clips had these modalities alone, (B, 3) bool."""
+        return replace(self, present=present, paired=self.paired & present[:, 0] & present[:, 1])
+
     def to(self, device: torch.device) -> Self:
         """Give the same batch on another device."""
         return type(self)(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
+class Clips:
+    """Many clips as columns, in float16 as the cache holds them, on the device where they are used.
+
+    Args:
+        clips: In the order in which they are numbered.
+        device: Where the columns lie.
+
+    Attributes:
+        ids: Their ids.
+        words: (n,) int64 number of words of each.
+        frames: (n,) int64 number of video frames of each.
+        target: (n, T) float32 on the CPU.
+    """
+
+    def __init__(self, clips: Sequence[ClipTensors], device: torch.device | None = None) -> None:
+        self.ids = [clip.clip_id for clip in clips]
+        self.words = np.array([len(clip.text) for clip in clips], np.int64)
+        self.frames = np.array([len(clip.video) for clip in clips], np.int64)
+        self.target = torch.tensor([clip.target for clip in clips], dtype=torch.float32)
+        self.device = device or torch.device("cpu")
+        self._first_word = np.cumsum(self.words) - self.words
+        self._first_frame = np.cumsum(self.frames) - self.frames
+
+        def column(tensors: Sequence[Tensor]) -> Tensor:
+            return torch.cat([one.half() for one in tensors]).to(self.device) if tensors else torch.zeros(0, 0)
+
+        self._text = column([clip.text for clip in clips])
+        self._audio = column([clip.audio for clip in clips])
+        self._video = column([clip.video for clip in clips])
+        self._text_mean = column([clip.text_mean[None] for clip in clips])
+        self._audio_mean = column([clip.audio_mean[None] for clip in clips])
+        self.present = torch.tensor([clip.present for clip in clips]).to(self.device)
+        self._paired = torch.tensor([clip.paired for clip in clips]).to(self.device)
+        self._target = self.target.to(self.device)
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.ids)
+
+    def batch(self, chosen: Sequence[int] | NDArray[np.int64]) -> Batch:
+        """Give some clips, sorted by their number of words, so that those of like length stand together."""
+        numbers = np.asarray(chosen, np.int64)
+        numbers = numbers[np.argsort(self.words[numbers], kind="stable")]
+        words, frames = self.words[numbers], self.frames[numbers]
+        word_rows = self._rows(self._first_word[numbers], words)
+        frame_rows = self._rows(self._first_frame[numbers], frames)
+        places = torch.from_numpy(numbers).to(self.device)
+        return Batch(
+            text=self._text[word_rows].float(),
+            audio=self._audio[word_rows].float(),
+            words=Spans(torch.from_numpy(words), self.device),
+            video=self._video[frame_rows].float(),
+            frames=Spans(torch.from_numpy(frames), self.device),
+            text_mean=self._text_mean[places].float(),
+            audio_mean=self._audio_mean[places].float(),
+            present=self.present[places],
+            paired=self._paired[places],
+            target=self._target[places],
+        )
+
+    def _rows(self, first: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+        before = np.repeat(first - (np.cumsum(lengths) - lengths), lengths)
+        return torch.from_numpy(before + np.arange(int(lengths.sum()))).to(self.device)
+
+
 def collate(clips: Sequence[ClipTensors]) -> Batch:
-    """Pad clips at the end to the longest of them."""
+    """Put a few clips into one batch, as exactly as they are."""
     return Batch(
-        text=pad_sequence([clip.text for clip in clips], batch_first=True),
-        audio=pad_sequence([clip.audio for clip in clips], batch_first=True),
-        word_mask=_length_mask([len(clip.text) for clip in clips]),
-        video=pad_sequence([clip.video for clip in clips], batch_first=True),
-        frame_mask=_length_mask([len(clip.video) for clip in clips]),
+        text=torch.cat([clip.text for clip in clips]),
+        audio=torch.cat([clip.audio for clip in clips]),
+        words=Spans.of([len(clip.text) for clip in clips]),
+        video=torch.cat([clip.video for clip in clips]),
+        frames=Spans.of([len(clip.video) for clip in clips]),
         text_mean=torch.stack([clip.text_mean for clip in clips]),
         audio_mean=torch.stack([clip.audio_mean for clip in clips]),
         present=torch.tensor([clip.present for clip in clips]),
@@ -96,7 +165,7 @@ def collate(clips: Sequence[ClipTensors]) -> Batch:
 
 
 def clip_tensors(
-    clip: "ClipFeatures", widths: ModelConfig, audio_mean: AudioMean = "mean", target: float = 0.0
+    clip: "ClipFeatures", widths: ModelConfig, audio_mean: AudioMean = "mean", target: tuple[float, ...] = (0.0,)
 ) -> ClipTensors:
     """Turn cached features into the model's sequences.
 
@@ -107,7 +176,7 @@ def clip_tensors(
         clip: Cached features, None for what is absent.
         widths: What the model expects.
         audio_mean: Which mean of the audio L_con reads.
-        target: The clip's label.
+        target: What is to be learned of it.
 
     Raises:
         TrainError: Word axes that differ, a width other than the model's, a value that is not finite.
@@ -127,11 +196,6 @@ def clip_tensors(
         paired=means[0] is not None and means[1] is not None,
         target=target,
     )
-
-
-def _length_mask(lengths: Sequence[int]) -> Tensor:
-    """(B, longest) bool, True at the first lengths[b] positions of row b."""
-    return torch.arange(max(lengths))[None, :] < torch.tensor(lengths)[:, None]
 
 
 def _words_or_mean(words: FloatArray | None, mean: FloatArray | None) -> FloatArray | None:

@@ -6,14 +6,15 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from sadgr.cache.publish import replace
-from sadgr.train.fit import FitResult, targets
+from sadgr.train.fit import FitResult
 from sadgr.train.gather import FitData
 
 
 def prediction_figure(data: FitData, result: FitResult, dataset: str) -> Figure:
     """Held-out predictions against the truth, and how training went; data set and N stand in the title."""
     split = "test" if "test" in data.splits else "valid"
-    truth, scores = targets(data.splits[split]).numpy(), result.predictions[split].numpy()
+    truth = data.splits[split].target[:, 0].numpy()
+    scores = result.predicted[split].outputs[:, 0].numpy()
     figure = Figure(figsize=(9.5, 4.2), layout="constrained")
     scatter, curves = figure.subplots(1, 2)
     scatter.axline((0, 0), slope=1, color="0.7", linewidth=1, label="prediction = truth")
@@ -21,10 +22,10 @@ def prediction_figure(data: FitData, result: FitResult, dataset: str) -> Figure:
     scatter.set(xlabel="truth", ylabel="prediction", title=f"{dataset}, {split} split, N = {len(truth)}")
     scatter.legend(frameon=False)
     epochs = range(1, len(result.history) + 1)
-    curves.plot(epochs, [row["train_mae"] for row in result.history], label="train MAE")
-    curves.plot(epochs, [row["score"] for row in result.history], label=f"valid MAE, N = {len(data.splits['valid'])}")
+    curves.plot(epochs, [row["train_loss"] for row in result.history], label="train loss")
+    curves.plot(epochs, [row["score"] for row in result.history], label=f"valid loss, N = {len(data.splits['valid'])}")
     curves.axvline(result.best_epoch, color="0.7", linewidth=1, linestyle="--", label="epoch kept")
-    curves.set(xlabel="epoch", ylabel="MAE", title="training")
+    curves.set(xlabel="epoch", ylabel="task loss", title="training")
     curves.xaxis.get_major_locator().set_params(integer=True)
     curves.legend(frameon=False)
     return figure

@@ -1,42 +1,40 @@
 """Fine-tuning on labelled clips (METHOD.md section 3)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from sadgr.train.config import FitConfig, ModelConfig
-from sadgr.train.data import Batch, ClipTensors, collate
+from sadgr.train.data import Batch
 from sadgr.train.errors import TrainError
 from sadgr.train.gather import FitData
 from sadgr.train.loop import Log, Loop, Row, adamw, batches, seed_epoch
 from sadgr.train.losses import info_nce, total_loss
-from sadgr.train.metrics import regression_metrics
-from sadgr.train.model import SADGR, Output
-from sadgr.train.predict import predict
-from sadgr.train.rundir import claim
+from sadgr.train.metrics import Metrics
+from sadgr.train.model import SADGR
+from sadgr.train.predict import Predicted, predict
+from sadgr.train.tasks import TASKS
 
 MODEL_FILE = "model.safetensors"
-CONFIG_FILE = "config.json"
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """A finished run.
+    """A finished training with one seed.
 
     Attributes:
-        predictions: Split -> (n,) predictions in the order of the split's clips.
-        metrics: `valid` and, where there is one, `test`: what `regression_metrics` gives.
+        predicted: Split -> what the model says of its clips, in their order.
+        metrics: `valid` and, where there is one, `test`: what the task's metrics give.
         history: A row an epoch.
-        best_epoch: Whose weights were kept (counted from 1): the lowest MAE on valid.
+        best_epoch: Whose weights were kept (counted from 1): the lowest task loss on valid.
     """
 
-    predictions: Mapping[str, Tensor]
-    metrics: Mapping[str, Mapping[str, float | int | None]]
+    predicted: Mapping[str, Predicted]
+    metrics: Mapping[str, Metrics]
     history: Sequence[Row]
     best_epoch: int
 
@@ -45,33 +43,28 @@ def fit(
     data: FitData,
     model_config: ModelConfig,
     config: FitConfig,
-    source: Mapping[str, Any],
     folder: Path,
     should_stop: Callable[[], bool],
     log: Log,
     heads: Mapping[str, Tensor] | None = None,
-    device: torch.device | None = None,
 ) -> FitResult:
-    """Train SADGR, choose the epoch by the valid split's MAE, and score that one.
+    """Train SADGR with one seed, choose the epoch by the valid split's task loss, and score that one.
 
     Args:
-        data: Labelled clips by split.
+        data: Labelled clips by split; it computes on the device where they are.
         model_config: Widths; those of the encoders must be the data's.
         config: Settings.
-        source: What the data and the heads are, JSON-able; kept in config.json and held against it on continuing.
-        folder: The run's; one that was interrupted is continued.
+        folder: For its weights; one that was interrupted is continued.
         should_stop: Asked after each epoch.
         log: Takes progress lines.
         heads: State of pretrained projection heads; None begins with random ones.
-        device: Where to compute; None is the CPU.
 
     Raises:
-        TrainError: A folder of another run, heads of other widths, or training that diverged.
+        TrainError: Heads of other widths, or training that diverged.
         Interrupted: `should_stop` said so; everything up to there is saved.
     """
-    device = device or torch.device("cpu")
-    plan = {"settings": asdict(config), "model": asdict(model_config), "clips": data.digest, **source}
-    claim(folder / CONFIG_FILE, plan)
+    device, task = data.splits["train"].device, TASKS[data.target.task]
+    folder.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         seed_epoch(config.seed, 0)
         model = SADGR(model_config)
@@ -82,49 +75,51 @@ def fit(
         optimizer = adamw(model, config.learning_rate, config.weight_decay)
         loop = Loop(folder, MODEL_FILE, config.epochs, config.patience, _describe, should_stop, log)
         progress = loop.run(model, optimizer, lambda number: _epoch(number, model, optimizer, data, config))
-    predictions = {split: predict(model, clips) for split, clips in data.splits.items()}
+    predicted = {split: predict(model, clips) for split, clips in data.splits.items()}
     metrics = {
-        split: regression_metrics(predictions[split], targets(data.splits[split]))
+        split: task.metrics(predicted[split].outputs, data.splits[split].target, data.target.outputs)
         for split in ("valid", "test")
         if split in data.splits
     }
-    return FitResult(predictions, metrics, progress.history, progress.best_epoch)
-
-
-def targets(clips: Sequence[ClipTensors]) -> Tensor:
-    """(n,) float32 labels."""
-    return torch.tensor([clip.target for clip in clips], dtype=torch.float32)
-
-
-def task_loss(output: Output, batch: Batch) -> Tensor:
-    """L1 of the sentiment (METHOD.md: regression)."""
-    return functional.l1_loss(output.prediction.squeeze(-1), batch.target)
+    return FitResult(predicted, metrics, progress.history, progress.best_epoch)
 
 
 def _epoch(number: int, model: SADGR, optimizer: torch.optim.Optimizer, data: FitData, config: FitConfig) -> Row:
     """Train once over the train split, then score the valid split."""
-    train = data.splits["train"]
-    device = next(model.parameters()).device
+    train, task = data.splits["train"], TASKS[data.target.task]
+    generator = seed_epoch(config.seed, number)
     model.train()
-    task_sum = contrastive_sum = 0.0
-    for rows in batches(len(train), config.batch_size, seed_epoch(config.seed, number)):
-        batch = collate([train[row] for row in rows.tolist()]).to(device)
+    sums = torch.zeros(2, device=train.device)
+    for rows in batches(len(train), config.batch_size, generator):
+        batch = lose_modalities(train.batch(rows.numpy()), config.modality_dropout, generator)
         output = model(batch)
-        task = task_loss(output, batch)
+        task_loss = task.loss(output.prediction, batch.target)
         contrastive = info_nce(output.text_shared, output.audio_shared, output.logit_scale)
         optimizer.zero_grad()
-        total_loss(task, contrastive, config.contrastive_weight).backward()  # type: ignore[no-untyped-call]
+        total_loss(task_loss, contrastive, config.contrastive_weight).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         model.heads.limit_scale()
-        task_sum += task.item() * len(rows)
-        contrastive_sum += contrastive.item() * len(rows)
+        sums += len(rows) * torch.stack([task_loss.detach(), contrastive.detach()])  # no wait for a GPU, until the end
     valid = data.splits["valid"]
-    score = float((predict(model, valid) - targets(valid)).abs().mean())
-    return {"train_mae": task_sum / len(train), "train_contrastive": contrastive_sum / len(train), "score": score}
+    score = float(task.loss(predict(model, valid).outputs, valid.target))
+    task_mean, contrastive_mean = (sums / len(train)).tolist()
+    return {"train_loss": task_mean, "train_contrastive": contrastive_mean, "score": score}
+
+
+def lose_modalities(batch: Batch, chance: float, generator: torch.Generator) -> Batch:
+    """Take one of its modalities, drawn evenly, from each clip with this chance; never the last one that a clip has."""
+    if not chance:
+        return batch
+    present = batch.present
+    loses = (torch.rand(len(present), generator=generator) < chance).to(present.device)
+    draws = torch.rand(present.shape, generator=generator).to(present.device)
+    which = draws.masked_fill(~present, -1.0).argmax(dim=1)  # (B,) one that the clip has
+    lost = functional.one_hot(which, present.shape[1]).bool() & (loses & (present.sum(dim=1) > 1))[:, None]
+    return batch.with_present(present & ~lost)
 
 
 def _describe(row: Row) -> str:
-    return f"train MAE {row['train_mae']:.4f}, L_con {row['train_contrastive']:.4f}, valid MAE {row['score']:.4f}"
+    return f"train loss {row['train_loss']:.4f}, L_con {row['train_contrastive']:.4f}, valid loss {row['score']:.4f}"
 
 
 def _load_heads(model: SADGR, heads: Mapping[str, Tensor]) -> None:

@@ -4,13 +4,6 @@ import torch
 from torch import Tensor, nn
 
 
-def masked_mean(sequence: Tensor, mask: Tensor) -> Tensor:
-    """Average (B, L, D) over the positions where mask (B, L) is True; each row needs one. Gives (B, D)."""
-    weights = mask.to(sequence.dtype) / mask.sum(dim=1, keepdim=True)  # (B, L)
-    # Padding is set to 0 rather than only weighted with it: 0 times a value that is not finite would not be 0.
-    return torch.einsum("bld,bl->bd", sequence.masked_fill(~mask[..., None], 0.0), weights)
-
-
 class Fusion(nn.Module):
     """Concatenate the three clip vectors and mix them in one hidden layer (eq. 19)."""
 

@@ -5,78 +5,93 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+import torch
 
 from sadgr.cache import ClipFeatures, Dataset, Selection
 from sadgr.train.config import AudioMean, ModelConfig
-from sadgr.train.data import ClipTensors, clip_tensors
+from sadgr.train.data import Clips, ClipTensors, clip_tensors
 from sadgr.train.errors import TrainError
 from sadgr.train.loop import Log
 from sadgr.train.snapshot import snapshot
+from sadgr.train.tasks import Target, TaskName, choose_target, labelled
 
-TARGET = "label"
 NEEDED_SPLITS = ("train", "valid")
 MODALITIES = ("text", "audio", "video")
 
 
 @dataclass(frozen=True)
 class FitData:
-    """Labelled clips by split.
+    """Labelled clips by split, on the device where they are used.
 
     Attributes:
         splits: `train`, `valid` and, where the data set has one, `test`.
+        target: What is learned.
         widths: The encoders' widths D_text, D_audio, D_video.
         digest: SHA-256 over ids, splits, labels and all features.
     """
 
-    splits: Mapping[str, Sequence[ClipTensors]]
+    splits: Mapping[str, Clips]
+    target: Target
     widths: tuple[int, int, int]
     digest: str
 
 
-def gather(dataset: Dataset, selection: Selection, audio_mean: AudioMean, log: Log) -> FitData:
+def gather(
+    dataset: Dataset,
+    selection: Selection,
+    audio_mean: AudioMean,
+    wanted: str,
+    task: TaskName | None,
+    device: torch.device,
+    log: Log,
+) -> FitData:
     """Read all labelled clips of a data set.
+
+    Args:
+        dataset: The data set.
+        selection: Which feature sets.
+        audio_mean: Which mean of the audio L_con reads.
+        wanted: `sentiment`, `emotions` or a column, see `choose_target`.
+        task: How it is learned; None for what suits.
+        device: Where the clips go.
+        log: Takes what is worth knowing.
 
     Raises:
         TrainError: No labels, no train or valid split, a modality that no clip has, or a clip that cannot be used.
     """
-    rows = labelled_rows(dataset.labels(), dataset.name, log)
+    labels = dataset.labels()
+    target = choose_target(labels, wanted, task, dataset.name)
+    rows = labelled_rows(labels, target, dataset.name, log)
     clips = list(snapshot(dataset, list(rows.index), selection, log).clips())
     widths = encoder_widths(clips, dataset.name)
     report_absent(clips, log)
     config = ModelConfig(*widths)
     splits: dict[str, list[ClipTensors]] = {}
     digest = hashlib.sha256()
-    for clip, split, target in zip(clips, rows["mode"], rows[TARGET], strict=True):
-        tensors = clip_tensors(clip, config, audio_mean, float(target))
+    for clip, split, values in zip(clips, rows["mode"], target.values(rows), strict=True):
+        tensors = clip_tensors(clip, config, audio_mean, values)
         splits.setdefault(split, []).append(tensors)
         _update(digest, tensors, split)
-    return FitData(splits, widths, digest.hexdigest())
+    return FitData({split: Clips(one, device) for split, one in splits.items()}, target, widths, digest.hexdigest())
 
 
-def labelled_rows(labels: pd.DataFrame, name: str, log: Log) -> pd.DataFrame:
+def labelled_rows(labels: pd.DataFrame, target: Target, name: str, log: Log) -> pd.DataFrame:
     """Choose the rows that have a split and a label.
 
     Args:
         labels: As `Dataset.labels` gives: indexed by clip id, the split in `mode`.
+        target: What is learned.
         name: The data set's, for messages.
         log: Takes what was left out.
 
     Returns:
-        Indexed by clip id; columns `mode` and `label`.
+        Indexed by clip id; `mode` and the target's columns.
 
     Raises:
-        TrainError: No numbers to learn, or none in the train or valid split.
+        TrainError: None in the train or valid split.
     """
-    if TARGET not in labels or labels[TARGET].isna().all():
-        columns = ", ".join(map(str, labels.columns))
-        raise TrainError(f"data set {name} has no labels: its labels.csv needs a column {TARGET!r} (it has {columns})")
-    if not pd.api.types.is_numeric_dtype(labels[TARGET]):
-        wrong = next(value for value in labels[TARGET] if not _is_number(value))
-        raise TrainError(
-            f"data set {name}: column {TARGET!r} must hold numbers only, and holds {wrong!r}; correct the source's table "
-            "and run sadgr-extract again"
-        )
-    rows = labels[(split_of(labels) != "") & labels[TARGET].notna()].reindex(columns=["mode", TARGET])
+    columns = list(target.columns)
+    rows = labels[(split_of(labels) != "") & labelled(labels, columns)].reindex(columns=["mode", *columns])
     missing = [split for split in NEEDED_SPLITS if split not in set(rows["mode"])]
     if missing:
         found = ", ".join(f"{split} {n}" for split, n in rows["mode"].value_counts().items()) or "none"
@@ -88,17 +103,12 @@ def labelled_rows(labels: pd.DataFrame, name: str, log: Log) -> pd.DataFrame:
         log(f"{len(labels) - len(rows)} of {len(labels)} clips have no split or no label and are left out")
     if "test" not in set(rows["mode"]):
         log("no labelled clips in split test: only the valid split is scored")
-    if rows[TARGET].nunique() == 1:
-        log(f"every label is {rows[TARGET].iloc[0]}: correlation is undefined and there is nothing to tell apart")
+    for column in columns:
+        if rows[column].nunique() == 1:
+            log(
+                f"every {column} is {rows[column].iloc[0]}: there is nothing to tell apart, and correlation is undefined"
+            )
     return rows
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(str(value or "nan"))
-    except ValueError:
-        return False
-    return True
 
 
 def split_of(labels: pd.DataFrame) -> pd.Series:

@@ -1,28 +1,56 @@
 """What each command does, from a cache's folder to written results."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sadgr.cache import FeatureCache, labels_hash
+from sadgr.train.checkpoint import write_json
 from sadgr.train.config import AudioMean, FitConfig, ModelConfig, PretrainConfig
-from sadgr.train.data import clip_tensors
+from sadgr.train.data import Clips, clip_tensors
 from sadgr.train.errors import TrainError
 from sadgr.train.figures import prediction_figure, write_figure
-from sadgr.train.fit import fit
-from sadgr.train.gather import gather, modalities_present, report_absent
+from sadgr.train.fit import FitResult, fit
+from sadgr.train.gather import FitData, gather, modalities_present, report_absent
 from sadgr.train.loop import Log
 from sadgr.train.pairs import read_pairs
-from sadgr.train.predict import load_run, predict
+from sadgr.train.predict import load_run, predict, seed_folder
 from sadgr.train.pretrain import Pretrained, load_heads, pretrain
-from sadgr.train.report import Metrics, write_run
+from sadgr.train.report import over_seeds, prediction_rows, write_seed
+from sadgr.train.rundir import claim
 from sadgr.train.snapshot import snapshot
 from sadgr.train.sources import described, require_same_encoders
+from sadgr.train.tasks import Target, TaskName
 
 FeatureSetNames = tuple[str | None, str | None, str | None]
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """What a person asked to be fitted.
+
+    Attributes:
+        config: Settings; its seed gives way to `seeds`.
+        model: Widths and variants; what the data decides is filled in.
+        seeds: A model each.
+        heads: Folder of pretrained heads; None begins with random ones.
+        dataset: Its name; None where the cache has one.
+        feature_sets: Names of text, audio and video features; None where there is one.
+        target: `sentiment`, `emotions` or a column.
+        task: None for what suits the target.
+    """
+
+    config: FitConfig
+    model: ModelConfig
+    seeds: tuple[int, ...] = (1111,)
+    heads: Path | None = None
+    dataset: str | None = None
+    feature_sets: FeatureSetNames = (None, None, None)
+    target: str = "sentiment"
+    task: TaskName | None = None
 
 
 def run_pretrain(
@@ -44,51 +72,48 @@ def run_pretrain(
     return pretrain(train.to(device), held_out.to(device), config, source, out, should_stop, log)
 
 
-def run_fit(
-    cache: Path,
-    run: Path,
-    config: FitConfig,
-    model_config: ModelConfig,
-    heads_folder: Path | None,
-    dataset: str | None,
-    feature_sets: FeatureSetNames,
-    should_stop: Callable[[], bool],
-    log: Log,
-) -> tuple[str, dict[str, Metrics]]:
-    """Fit a model on a cache and write the run; gives the data set's name, and metrics by split."""
-    data = FeatureCache(cache).dataset(dataset)
-    selection = data.select(*feature_sets)
+def run_fit(cache: Path, run: Path, request: FitRequest, should_stop: Callable[[], bool], log: Log) -> list[FitResult]:
+    """Fit a model on a cache, once for each seed over one copy of the data, and write the run."""
+    data = FeatureCache(cache).dataset(request.dataset)
+    selection = data.select(*request.feature_sets)
     features = described(text=selection.text, audio=selection.audio, video=selection.video)
-    heads = load_heads(heads_folder) if heads_folder else None
+    heads = load_heads(request.heads) if request.heads else None
     audio_mean: AudioMean = "mean"
+    model_config = request.model
     if heads:
-        require_same_encoders(heads.plan["features"], features, f"the heads in {heads_folder}")
+        require_same_encoders(heads.plan["features"], features, f"the heads in {request.heads}")
         audio_mean = heads.plan["settings"]["audio_mean"]
         model_config = replace(model_config, d_shared=heads.plan["settings"]["d_shared"])
-    fit_data = gather(data, selection, audio_mean, log)
+    fit_data = gather(data, selection, audio_mean, request.target, request.task, computing_device(), log)
     log(", ".join(f"{split}: {len(clips)} clips" for split, clips in fit_data.splits.items()))
-    d_text, d_audio, d_video = fit_data.widths
-    source = {
+    model_config = _filled_in(model_config, fit_data)
+    plan = {
         "dataset": data.name,
         "features": features,
         "labels_sha256": labels_hash(data.path),
         "audio_mean": audio_mean,
         "heads": _heads_summary(heads),
+        "target": asdict(fit_data.target),
+        "settings": {name: value for name, value in asdict(request.config).items() if name != "seed"},
+        "model": asdict(model_config),
+        "seeds": list(request.seeds),
+        "clips": fit_data.digest,
     }
-    result = fit(
-        fit_data,
-        replace(model_config, d_text=d_text, d_audio=d_audio, d_video=d_video),
-        config,
-        source,
-        run,
-        should_stop,
-        log,
-        heads.tensors if heads else None,
-        computing_device(),
-    )
-    write_figure(run / "prediction.png", prediction_figure(fit_data, result, data.name))
-    write_run(run, fit_data, result)
-    return data.name, dict(result.metrics)
+    claim(run / "config.json", plan)
+    results = []
+    for seed in request.seeds:
+        folder = seed_folder(run, seed)
+        if len(request.seeds) > 1:
+            log(f"seed {seed}")
+        config = replace(request.config, seed=seed)
+        result = fit(fit_data, model_config, config, folder, should_stop, log, heads.tensors if heads else None)
+        write_seed(folder, fit_data, result)
+        results.append(result)
+    if fit_data.target.task == "regression":
+        write_figure(run / "prediction.png", prediction_figure(fit_data, results[0], data.name))
+    splits = {split: over_seeds([one.metrics[split] for one in results]) for split in results[0].metrics}
+    write_json(run / "metrics.json", {"dataset": data.name, "seeds": list(request.seeds), "splits": splits})
+    return results
 
 
 def run_predict(
@@ -99,7 +124,7 @@ def run_predict(
     Returns:
         A row (clip_id, prediction) for each clip that has features, and the ids of those that have none at all.
     """
-    model, config = load_run(run)
+    models, config = load_run(run)
     data = FeatureCache(cache).dataset(dataset)
     selection = data.select(*feature_sets)
     features = described(text=selection.text, audio=selection.audio, video=selection.video)
@@ -112,12 +137,21 @@ def run_predict(
     if not scored:
         raise TrainError(f"no clip of data set {data.name} has features: run sadgr-extract on its source")
     report_absent(scored, log)
-    tensors = [clip_tensors(clip, model.config, config["audio_mean"]) for clip in scored]
-    scores = predict(model.to(computing_device()), tensors)
-    rows: list[dict[str, str | float]] = [
-        {"clip_id": clip.clip_id, "prediction": float(score)} for clip, score in zip(scored, scores, strict=True)
-    ]
+    device = computing_device()
+    held = Clips([clip_tensors(clip, models[0].config, config["audio_mean"]) for clip in scored], device)
+    found = [predict(model.to(device), held) for model in models]
+    rows = prediction_rows(held.ids, found, Target(**config["target"]))
     return rows, [clip.clip_id for clip in clips if not any(modalities_present(clip))]
+
+
+def _filled_in(model: ModelConfig, data: FitData) -> ModelConfig:
+    """What was asked for, with the widths that the data decides."""
+    d_text, d_audio, d_video = data.widths
+    n_outputs = len(data.target.outputs)
+    try:
+        return replace(model, d_text=d_text, d_audio=d_audio, d_video=d_video, n_outputs=n_outputs)
+    except ValueError as error:  # heads that do not divide the video's width
+        raise TrainError(str(error)) from error
 
 
 def computing_device() -> torch.device:

@@ -126,7 +126,7 @@ def adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
         {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": weight_decay},
         {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
     ]
-    return AdamW(groups, lr=learning_rate)
+    return AdamW(groups, lr=learning_rate, fused=True)
 
 
 def seed_epoch(seed: int, epoch: int) -> torch.Generator:

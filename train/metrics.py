@@ -1,11 +1,12 @@
 """Regression metrics of MOSI and MOSEI as MMSA computes them (FORMATS.md), with an answer for every input."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
+from torch import Tensor
 
 Metrics = Mapping[str, float | int | None]
 
@@ -51,6 +52,74 @@ def regression_metrics(prediction: ArrayLike, target: ArrayLike) -> dict[str, fl
         "N": len(t),
         "Non0_N": int(nonzero.sum()),
     }
+
+
+def classification_metrics(logits: Tensor, target: Tensor, names: Sequence[str]) -> Metrics:
+    """Score one class of several.
+
+    Args:
+        logits: (n, C).
+        target: (n,) number of the true class.
+        names: Of the C classes.
+
+    Returns:
+        `accuracy`, `F1_weighted`, `F1_macro` (over the classes that truth or prediction has), `N`, and `F1_<name>` of each
+        class; None where neither has it.
+
+    Raises:
+        ValueError: Nothing to score, numbers of clips that differ, or a value that is not finite.
+    """
+    _require_scorable(logits, target)
+    p, t = logits.argmax(dim=1).numpy(), target.long().numpy()
+    each = f1_score(t, p, labels=range(len(names)), average=None, zero_division=0.0)
+    present = {int(number) for number in np.union1d(p, t)}
+    return {
+        "accuracy": float((p == t).mean()),
+        "F1_weighted": float(f1_score(t, p, average="weighted", zero_division=0.0)),
+        "F1_macro": float(f1_score(t, p, average="macro", zero_division=0.0)),
+        "N": len(t),
+        **{f"F1_{name}": float(each[number]) if number in present else None for number, name in enumerate(names)},
+    }
+
+
+def multilabel_metrics(logits: Tensor, target: Tensor, names: Sequence[str]) -> Metrics:
+    """Score several labels at once; a label is predicted where its logit is above 0.
+
+    Args:
+        logits: (n, K).
+        target: (n, K) of 0 and 1.
+        names: Of the K labels.
+
+    Returns:
+        `accuracy` and `F1_weighted` as means over labels, `N`, and `accuracy_<name>`, `F1_<name>` (weighted over having the
+        label and not, as MOSEI's emotions are scored).
+
+    Raises:
+        ValueError: Nothing to score, numbers of clips that differ, or a value that is not finite.
+    """
+    _require_scorable(logits, target)
+    p, t = (logits > 0).numpy(), (target > 0).numpy()
+    accuracies = (p == t).mean(axis=0)  # (K,)
+    f1s = [f1_score(t[:, k], p[:, k], average="weighted", zero_division=0.0) for k in range(len(names))]
+    return {
+        "accuracy": float(np.mean(accuracies)),
+        "F1_weighted": float(np.mean(f1s)),
+        "N": len(t),
+        **{f"accuracy_{name}": float(accuracy) for name, accuracy in zip(names, accuracies, strict=True)},
+        **{f"F1_{name}": float(f1) for name, f1 in zip(names, f1s, strict=True)},
+    }
+
+
+def _require_scorable(logits: Tensor, target: Tensor) -> None:
+    """Refuse what has no score, as `_values` does."""
+    if not len(logits):
+        raise ValueError("prediction is empty: there is no clip to score")
+    if len(logits) != len(target):
+        raise ValueError(f"{len(logits)} predictions for {len(target)} targets: give one for each clip")
+    for values, name in ((logits, "prediction"), (target, "target")):
+        bad = int((~values.isfinite()).sum())
+        if bad:
+            raise ValueError(f"{name} is not finite at {bad} of {values.numel()} positions")
 
 
 def _values(values: ArrayLike, name: str) -> NDArray[np.float64]:

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from sadgr.train.attention import MaskedMultimodalAttention, VideoSelfAttention
 from sadgr.train.config import ModelConfig
 from sadgr.train.data import Batch
-from sadgr.train.fusion import Fusion, masked_mean
-from sadgr.train.gate import AudioGate, modulate
+from sadgr.train.fusion import Fusion
+from sadgr.train.gate import AudioGate, CrossAttention, at_frames
 from sadgr.train.heads import ProjectionHeads
+from sadgr.train.ragged import Spans
 
 
 @dataclass(frozen=True)
@@ -19,30 +20,33 @@ class Output:
 
     Attributes:
         prediction: (B, n_outputs).
-        gate: (B, Dv) in [0, 1].
         text_shared: (P, S) projected text means of the P clips that have both means, for L_con.
         audio_shared: (P, S) projected audio means of the same clips.
         logit_scale: Scalar 1 / tau.
+        gate: (B, Dv) in [0, 1], or (F, Dv) where it is one of frames; None where there is none.
     """
 
     prediction: Tensor
-    gate: Tensor
     text_shared: Tensor
     audio_shared: Tensor
     logit_scale: Tensor
+    gate: Tensor | None
 
 
 class WordConv(nn.Module):
-    """Convolution along the words that sees zeros at padding, as it does beyond both ends (eq. 12-13)."""
+    """Convolution along a clip's words that sees zeros beyond both of its ends (eq. 12-13)."""
 
     def __init__(self, d_in: int, d_out: int, kernel: int) -> None:
         super().__init__()
         self.conv = nn.Conv1d(d_in, d_out, kernel, padding=kernel // 2)
 
-    def forward(self, words: Tensor, word_mask: Tensor) -> Tensor:
-        """Map (B, N, d_in) to (B, N, d_out); word_mask (B, N) bool, True = valid."""
-        visible = words.masked_fill(~word_mask[..., None], 0.0)
-        return self.conv(visible.mT).mT  # type: ignore[no-any-return]  # Conv1d wants (B, d_in, N)
+    def forward(self, rows: Tensor, words: Spans) -> Tensor:
+        """Map words (W, d_in) to (W, d_out): one product, whose parts then move to where they are seen from."""
+        weight = self.conv.weight.permute(2, 0, 1).flatten(0, 1)  # (kernel * d_out, d_in)
+        parts = nn.functional.linear(rows, weight).chunk(self.conv.kernel_size[0], dim=1)  # (W, d_out) each
+        middle = len(parts) // 2
+        moved = [words.shifted(part, middle - place) for place, part in enumerate(parts)]
+        return torch.stack(moved).sum(dim=0) + self.conv.bias  # type: ignore[operator]  # it has a bias
 
 
 class MissingVectors(nn.Module):
@@ -52,18 +56,20 @@ class MissingVectors(nn.Module):
         super().__init__()
         self.vectors = nn.ParameterList(nn.Parameter(0.02 * torch.randn(width)) for width in widths)
 
-    def forward(self, present: Tensor, *sequences: Tensor) -> list[Tensor]:
+    def forward(self, present: Tensor, *sequences: tuple[Tensor, Spans]) -> list[Tensor]:
         """Replace rows of absent modalities.
 
         Args:
             present: (B, len(sequences)) bool.
-            sequences: (B, L, D) each.
+            sequences: rows (R, D) each, and how they belong to clips.
 
         Returns:
-            The sequences with the learned vector at each position of a clip that lacks the modality.
+            The rows, with the learned vector at each of a clip that lacks the modality.
         """
-        pairs = zip(sequences, self.vectors, strict=True)
-        return [torch.where(present[:, i, None, None], rows, vector) for i, (rows, vector) in enumerate(pairs)]
+        return [
+            torch.where(present[spans.owners, i, None], rows, vector)
+            for i, ((rows, spans), vector) in enumerate(zip(sequences, self.vectors, strict=True))
+        ]
 
 
 class SADGR(nn.Module):
@@ -78,22 +84,37 @@ class SADGR(nn.Module):
         self.audio_conv = WordConv(config.d_shared, config.d_model, config.conv_kernel)
         self.word_attention = MaskedMultimodalAttention(config.d_model)
         self.video_attention = VideoSelfAttention(config.d_video, config.d_key)
-        self.gate = AudioGate(config.d_audio, config.gate_hidden, config.d_video)
+        if config.gate in ("audio", "frames"):
+            self.gate = AudioGate(config.d_audio, config.gate_hidden, config.d_video, config.gate_layers)
+        elif config.gate == "attention":
+            self.cross_attention = CrossAttention(config.d_video, config.d_audio, config.attention_heads)
         self.fusion = Fusion(config.d_model, config.d_model, config.d_video, config.fusion_hidden, config.dropout)
         self.head = nn.Linear(config.fusion_hidden, config.n_outputs)
 
     def forward(self, batch: Batch) -> Output:
-        """Predict a batch of clips; padding has no influence on any clip's row."""
-        text_words, audio_words, frames = self.missing(batch.present, batch.text, batch.audio, batch.video)
-        text, audio = self.heads(text_words, audio_words)  # (B, N, S) each
-        text, audio = self.text_conv(text, batch.word_mask), self.audio_conv(audio, batch.word_mask)  # (B, N, M)
-        text = self.word_attention(text, audio, batch.word_mask)  # (B, N, M)
-        gate = self.gate(audio_words, batch.word_mask)  # (B, Dv)
-        video = modulate(self.video_attention(frames, batch.frame_mask), gate)  # (B, Lv, Dv)
-        fused = self.fusion(
-            masked_mean(text, batch.word_mask),
-            masked_mean(audio, batch.word_mask),
-            masked_mean(video, batch.frame_mask),
-        )  # (B, fusion_hidden)
+        """Predict a batch of clips."""
+        words, frames = batch.words, batch.frames
+        text_words, audio_words, video = self.missing(
+            batch.present, (batch.text, words), (batch.audio, words), (batch.video, frames)
+        )
+        text, audio = self.heads(text_words, audio_words)  # (W, S) each
+        text, audio = self.text_conv(text, words), self.audio_conv(audio, words)  # (W, M) each
+        text = self.word_attention(text, audio, words)  # (W, M)
+        guided, gate = self._guided(video, frames, audio_words, words)  # (B, Dv)
+        fused = self.fusion(words.mean(text), words.mean(audio), guided)  # (B, fusion_hidden)
         text_shared, audio_shared = self.heads(batch.text_mean[batch.paired], batch.audio_mean[batch.paired])
-        return Output(self.head(fused), gate, text_shared, audio_shared, self.heads.logit_scale())  # head: eq. 20
+        return Output(self.head(fused), text_shared, audio_shared, self.heads.logit_scale(), gate)  # head: eq. 20
+
+    def _guided(self, video: Tensor, frames: Spans, audio: Tensor, words: Spans) -> tuple[Tensor, Tensor | None]:
+        """Return each clip's video as its audio lets it pass, averaged over frames, (B, Dv), and the gate."""
+        if self.config.gate == "audio":
+            gate = self.gate(words.mean(audio))  # (B, Dv), eq. 15-17
+            # One gate for all frames of a clip: the mean of modulated frames (eq. 18) is the modulated mean.
+            return self.video_attention.mean(video, frames) * gate, gate
+        if self.config.gate == "none":
+            return self.video_attention.mean(video, frames), None
+        enriched = self.video_attention(video, frames)  # (F, Dv)
+        if self.config.gate == "attention":
+            return frames.mean(self.cross_attention(enriched, audio, frames, words)), None
+        gate = self.gate(at_frames(audio, words, frames))  # (F, Dv)
+        return frames.mean(enriched * gate), gate

@@ -1,5 +1,6 @@
 """A folder that belongs to one training: what it was made of, and that nothing else is mixed in."""
 
+import json
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -29,6 +30,7 @@ def claim(file: Path, plan: Mapping[str, Any]) -> None:
         TrainError: The folder belongs to another training, or to something else altogether.
     """
     folder = file.parent
+    plan = json.loads(json.dumps(plan))  # as it comes back: tuples are lists by then
     if file.exists():
         before = read_json(file)
         changed = differences({key: before.get(key) for key in plan}, plan)

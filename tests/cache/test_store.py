@@ -16,6 +16,7 @@ from sadgr.cache import (
     create_feature_set,
     read_labels,
     source_digest,
+    store,
     write_labels,
 )
 from sadgr.cache.publish import publish, publishing_method
@@ -117,6 +118,18 @@ def test_what_is_no_cache_is_said_so(tmp_path):
     (cache.path / "sadgr-cache.json").write_text(json.dumps({"version": 9}))
     with pytest.raises(NotACacheError, match="format 9"):
         FeatureCache(cache.path)
+
+
+def test_processes_may_make_one_cache_at_the_same_time(tmp_path, monkeypatch):
+    """Another makes it, and begins to fill it, between this one's looking for it and its looking what else lies there."""
+    real = store.make_folder
+
+    def overtaken(folder):
+        monkeypatch.setattr(store, "make_folder", real)
+        FeatureCache.create(folder).create_dataset("demo")
+
+    monkeypatch.setattr(store, "make_folder", overtaken)
+    assert FeatureCache.create(tmp_path / "new").path == tmp_path / "new"
 
 
 def test_a_file_in_the_way_is_a_clear_error(tmp_path):

@@ -1,5 +1,7 @@
 """Tiny checkpoints with random weights, planted clips, and an aligner whose answers are known."""
 
+import hashlib
+from collections import Counter
 from pathlib import Path
 
 import av
@@ -10,6 +12,8 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from sadgr.align import Flag, WordTime, one_by_one
+from sadgr.cache import FeatureCache
+from sadgr.cache.shard_reader import ShardReader
 
 WIDTH = 16
 SENTENCES = ["it was the best of times", "it was the worst of times", "unbelievably good acting", "so-so, I guess"]
@@ -201,3 +205,25 @@ class PlantedAligner:
 @pytest.fixture
 def planted_aligner():
     return PlantedAligner()
+
+
+@pytest.fixture(scope="session")
+def logical_digest():
+    """Give a function: cache -> what it holds, whatever the shards are; no clip may stand there twice."""
+
+    def digest(cache: Path, dataset: str = "demo") -> dict:
+        data = FeatureCache(cache)[dataset]
+        found = {"labels": data.labels().sort_index().to_csv()}
+        for one in data.feature_sets():
+            ids = Counter[str]()
+            for shard in one.shards():
+                with ShardReader(shard, one.fingerprint, one.modality) as reader:
+                    ids.update(reader.ids)
+            assert not one.invalid and set(ids.values()) <= {1}, (one.name, ids.most_common(3))
+            for clip_id, entry in one.entries().items():
+                arrays = one.read(clip_id) or {}
+                content = {key: (str(it.dtype), it.shape, it.tobytes()) for key, it in sorted(arrays.items())}
+                found[one.name, clip_id] = (entry.source, hashlib.sha256(repr(content).encode()).hexdigest())
+        return found
+
+    return digest

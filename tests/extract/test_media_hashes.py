@@ -98,3 +98,17 @@ def test_a_signal_ends_the_reading_of_a_large_file_and_keeps_what_was_read(home,
         hashes[large]
     monkeypatch.setattr(MediaHashes, "_hash", None)
     assert MediaHashes(film.parent)[film] == digest(b"one")
+
+
+def test_what_another_process_remembered_meanwhile_stays(home, film, monkeypatch):
+    """Two of them read different files of one source at the same time, as the tasks of an array do."""
+    monkeypatch.setattr(media_hashes, "SETTLED_SECONDS", -60.0)
+    other = film.with_name("b.mp4")
+    other.write_bytes(b"two")
+    first, second = MediaHashes(film.parent), MediaHashes(film.parent)
+    assert (first[film], second[other]) == (digest(b"one"), digest(b"two"))
+    first.save()
+    second.save()
+    monkeypatch.setattr(MediaHashes, "_hash", None)  # not called again
+    third = MediaHashes(film.parent)
+    assert (third[film], third[other]) == (digest(b"one"), digest(b"two"))

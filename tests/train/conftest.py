@@ -1,6 +1,7 @@
 """Synthetic clips, in memory and in a cache."""
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from sadgr.cache import (
     write_labels,
 )
 from sadgr.train.config import ModelConfig
+from sadgr.train.data import Batch
 
 D_TEXT, D_AUDIO, D_VIDEO = 10, 12, 14
 
@@ -33,8 +35,32 @@ def _one_thread() -> None:
 def small() -> ModelConfig:
     """All widths differ, so that a mixed-up one cannot pass."""
     return ModelConfig(
-        d_text=D_TEXT, d_audio=D_AUDIO, d_video=D_VIDEO, d_shared=9, d_model=8, d_key=5, gate_hidden=7, fusion_hidden=11
+        d_text=D_TEXT,
+        d_audio=D_AUDIO,
+        d_video=D_VIDEO,
+        d_shared=9,
+        d_model=8,
+        d_key=5,
+        gate_hidden=7,
+        attention_heads=2,
+        fusion_hidden=11,
     )
+
+
+class StopAfter:
+    """Asks for a stop when it was asked for the n-th time."""
+
+    def __init__(self, n: int) -> None:
+        self.left = n
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
+@pytest.fixture(scope="session")
+def stop_after() -> Callable[[int], Callable[[], bool]]:
+    return StopAfter
 
 
 def synthetic_clip(
@@ -60,6 +86,19 @@ def synthetic_clip(
         video_frames=video if has_video else None,
         video_seconds=np.arange(n_frames, dtype=np.float64) if has_video else None,
     )
+
+
+def in_float64(batch: Batch) -> Batch:
+    """The same in float64, where what differs by more than rounding shows."""
+    held = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    return replace(
+        batch, **{name: one.double() for name, one in held.items() if getattr(one, "dtype", 0) == torch.float32}
+    )
+
+
+@pytest.fixture(scope="session")
+def double() -> Callable[[Batch], Batch]:
+    return in_float64
 
 
 @pytest.fixture(scope="session")

@@ -78,19 +78,23 @@ def test_pretrain_fit_predict(cache: Path, tmp_path: Path) -> None:
     config = json.loads((run / "config.json").read_text())
     assert config["dataset"] == "synthetic"
     assert config["audio_mean"] == "mean_words"  # L_con reads what pretraining read
-    assert config["model"]["d_shared"] == 9 and config["settings"]["seed"] == 1111
+    assert config["model"]["d_shared"] == 9 and config["seeds"] == [1111] and "seed" not in config["settings"]
+    assert config["target"] == {"task": "regression", "columns": ["label"], "outputs": ["label"]}
     assert (config["model"]["d_text"], config["model"]["d_audio"], config["model"]["d_video"]) == (10, 12, 14)
     assert set(config["features"]) == {"text", "audio", "video"} and len(config["labels_sha256"]) == 64
     assert config["versions"]["torch"]
-    metrics = json.loads((run / "metrics.json").read_text())
+    metrics = json.loads((run / "seed-1111/metrics.json").read_text())
     assert metrics["valid"]["N"] == metrics["test"]["N"] == 6
-    predictions = pd.read_csv(run / "predictions.csv")
+    told = json.loads((run / "metrics.json").read_text())
+    assert told["splits"]["test"]["MAE"] == {"mean": metrics["test"]["MAE"], "std": None, "low": None, "high": None}
+    assert lines[2][3] == f"{metrics['test']['MAE']:.4f}"
+    predictions = pd.read_csv(run / "seed-1111/predictions.csv")
     assert list(predictions) == ["clip_id", "split", "target", "prediction"] and len(predictions) == 36
     test = predictions[predictions["split"] == "test"]
     assert (test["target"] - test["prediction"]).abs().mean() == pytest.approx(metrics["test"]["MAE"], abs=1e-5)
-    assert len(pd.read_csv(run / "history.csv")) == metrics["epochs"] == 4
+    assert len(pd.read_csv(run / "seed-1111/history.csv")) == metrics["epochs"] == 4
     assert (run / "prediction.png").read_bytes().startswith(b"\x89PNG")
-    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+    assert not [path for path in run.rglob("*") if path.name.startswith(".")]
 
     done("predict", run, cache, "-o", scores)
     again = pd.read_csv(scores).merge(predictions, on="clip_id", suffixes=("", "_fit"))
@@ -121,7 +125,73 @@ def test_stopped_by_a_signal_then_started_again(cache: Path, tmp_path: Path, mon
     assert "epoch 3/5" in resumed.stderr and "epoch 2/5" not in resumed.stderr
     assert json.loads(resumed.stdout) == json.loads(whole.stdout)
     for name in ("model.safetensors", "history.csv", "predictions.csv"):
-        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        parts, at_once = (tmp_path / folder / "seed-1111" / name for folder in ("run", "whole"))
+        assert parts.read_bytes() == at_once.read_bytes()
+
+
+def test_several_seeds(cache: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    fitted = done("fit", cache, run, "--epochs", 2, "--seeds", 3, "--seed", 7, *SMALL)
+    assert [line for line in fitted.stderr.splitlines() if line.startswith("seed ")] == ["seed 7", "seed 8", "seed 9"]
+    assert {path.name for path in run.iterdir() if path.is_dir()} == {"seed-7", "seed-8", "seed-9"}
+    told = json.loads(done("fit", cache, run, "--epochs", 2, "--seeds", 3, "--seed", 7, "--json", *SMALL).stdout)
+    mae = told["splits"]["test"]["MAE"]
+    assert f"{mae['mean']:.4f} +-{mae['high'] - mae['mean']:.4f}" in fitted.stdout
+    rows = json.loads(done("predict", run, cache, "--json").stdout)
+    assert all(row["low"] < row["prediction"] < row["high"] and 0 < row["gate_mean"] < 1 for row in rows)
+
+
+def with_moods(clips: list[ClipFeatures], labels: pd.DataFrame) -> tuple[list[ClipFeatures], pd.DataFrame]:
+    """Sentiment in words, and as two labels; one clip's are unknown."""
+    labels["mood"] = np.select([labels["label"] < -1, labels["label"] > 1], ["bad", "good"], "even")
+    labels["happy"], labels["sad"] = labels["label"].clip(lower=0), (-labels["label"]).clip(lower=0)
+    known = labels.index != labels.index[1]
+    labels["mood"], labels["happy"] = labels["mood"].where(known, ""), labels["happy"].where(known)
+    return clips, labels
+
+
+def test_classification(labelled: Labelled, write_cache: Callable[..., Path], tmp_path: Path) -> None:
+    cache, run = write_cache(*with_moods(*labelled(36))), tmp_path / "run"
+    settings = ("--target", "mood", "--epochs", 15, "--seeds", 2, *SMALL)
+    fitted = done("fit", cache, run, *settings)
+    assert "1 of 36 clips have no split or no label and are left out" in fitted.stderr
+    lines = [re.split(r"\s{2,}", line.strip()) for line in fitted.stdout.splitlines()]
+    assert lines[0] == ["data set", "split", "N", "accuracy", "F1 weighted", "F1 macro"]
+    assert lines[2][:3] == ["synthetic", "test", "6"]
+    assert not (run / "prediction.png").exists()
+    target = json.loads((run / "config.json").read_text())["target"]
+    assert target == {"task": "classification", "columns": ["mood"], "outputs": ["bad", "even", "good"]}
+    told = json.loads(done("fit", cache, run, "--json", *settings).stdout)["splits"]["test"]
+    assert {"accuracy", "F1_bad", "F1_even", "F1_good"} < set(told)
+
+    rows = pd.DataFrame(json.loads(done("predict", run, cache, "--json").stdout))
+    assert list(rows) == ["clip_id", "prediction", "p_bad", "p_even", "p_good", "gate_mean"] and len(rows) == 36
+    chances = rows[["p_bad", "p_even", "p_good"]]
+    np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-5)
+    assert ("p_" + rows["prediction"] == chances.idxmax(axis=1)).all()
+    truth = rows["clip_id"].map(with_moods(*labelled(36))[1]["mood"])
+    assert (rows["prediction"] == truth)[truth != ""].mean() > 0.7  # features lean towards the label
+
+
+def test_sentiment_in_seven_classes(cache: Path, tmp_path: Path) -> None:
+    done("fit", cache, tmp_path / "run", "--task", "classification", "--epochs", 1, "--gate", "none", *SMALL)
+    rows = json.loads(done("predict", tmp_path / "run", cache, "--json").stdout)
+    assert list(rows[0]) == ["clip_id", "prediction", *(f"p_{number}" for number in range(-3, 4))]
+    assert {row["prediction"] for row in rows} <= {str(number) for number in range(-3, 4)}
+
+
+def test_multilabel(labelled: Labelled, write_cache: Callable[..., Path], tmp_path: Path) -> None:
+    cache, run = write_cache(*with_moods(*labelled(36))), tmp_path / "run"
+    done("fit", cache, run, "--target", "happy,sad", "--epochs", 15, *SMALL)
+    test = json.loads((run / "metrics.json").read_text())["splits"]["test"]
+    assert {"accuracy", "accuracy_happy", "accuracy_sad", "F1_happy", "F1_sad", "F1_weighted", "N"} == set(test)
+    assert test["accuracy"]["mean"] > 0.8
+    rows = json.loads(done("predict", run, cache, "--json").stdout)
+    for row in rows:
+        named = " ".join(name for name in ("happy", "sad") if row[f"p_{name}"] > 0.5)
+        assert row["prediction"] == named
+    held = pd.read_csv(run / "seed-1111/predictions.csv")
+    assert list(held)[2:] == ["target_happy", "target_sad", "prediction_happy", "prediction_sad"] and len(held) == 35
 
 
 def test_features_of_another_encoder_are_refused(
@@ -178,6 +248,15 @@ def test_clips_without_any_features_get_no_score(
         (["fit", "{cache}", "{run}", "--conv-kernel", "4"], "conv_kernel must be odd"),
         (["fit", "{cache}", "{cache}"], "is not empty and holds no config.json"),
         (["pretrain", "{cache}", "{run}", "--batch-size", "1"], "batch_size must be at least 2"),
+        (["fit", "{cache}", "{run}", "--modality-dropout", "1"], "modality_dropout must lie in [0, 1)"),
+        (
+            ["fit", "{cache}", "{run}", "--gate", "video"],
+            "'video' is not one of 'audio', 'none', 'attention', 'frames'",
+        ),
+        (["fit", "{cache}", "{run}", "--gate-layers", "0"], "gate_layers must be above 0"),
+        (["fit", "{cache}", "{run}", "--seeds", "0"], "x>=1"),
+        (["fit", "{cache}", "{run}", "--target", "mood"], "its labels.csv needs a column 'mood'"),
+        (["fit", "{cache}", "{run}", "--target", "emotions"], "its labels.csv needs a column 'happy'"),
         (["predict", "{nowhere}", "{cache}"], "config.json is missing"),
         (["predict", "{nowhere}", "{cache}", "--json", "-o", "x.csv"], "give one of them"),
         (["fit", "{cache}", "{run}", "--lambda", "1"], "No such option"),
@@ -202,8 +281,8 @@ def test_config_file_fills_defaults_and_the_command_line_wins(cache: Path, tmp_p
     file = tmp_path / "fit.yaml"
     file.write_text("epochs: 7\npatience: 1\nseed: 5\n")
     done("fit", cache, tmp_path / "run", "--config", file, "--epochs", 1, *SMALL)
-    settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
-    assert (settings["epochs"], settings["patience"], settings["seed"]) == (1, 1, 5)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["settings"]["epochs"], config["settings"]["patience"], config["seeds"]) == (1, 1, [5])
 
 
 def test_help_shows_the_dataclasses_defaults() -> None:

@@ -1,15 +1,20 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.metrics import accuracy_score, classification_report, f1_score
 
-from sadgr.train.metrics import regression_metrics
+from sadgr.train.metrics import Metrics, classification_metrics, multilabel_metrics, regression_metrics
 
 # Rounded half to even as NumPy does: 0.5 -> 0, 1.5 -> 2, 2.5 -> 2, -0.5 -> 0.
 PREDICTION = [0.5, 1.5, -0.4, 2.5, -3.7, 0.0]
 TRUTH = [0.0, 2.0, 0.6, 3.0, -3.0, -1.0]
+CLASS_NAMES = ("a", "b", "c", "d")
+N_CLASSES = len(CLASS_NAMES)
 
 
 def oracle_f1(prediction: np.ndarray, truth: np.ndarray) -> float:
@@ -98,3 +103,58 @@ def test_undefined_scores_are_none() -> None:
 def test_input_that_cannot_be_scored_is_named(prediction: list[float], target: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         regression_metrics(np.array(prediction), np.array(target))
+
+
+@settings(deadline=None)
+@given(
+    arrays(np.int64, 13, elements=st.integers(0, N_CLASSES - 1)),
+    arrays(np.int64, 13, elements=st.integers(0, N_CLASSES - 1)),
+)
+def test_classes_are_scored_as_scikit_learn_does(p: np.ndarray, t: np.ndarray) -> None:
+    logits = torch.eye(N_CLASSES)[torch.from_numpy(p)]
+    scores = classification_metrics(logits, torch.from_numpy(t), CLASS_NAMES)
+    report = classification_report(t, p, output_dict=True, zero_division=0.0)
+    assert scores["accuracy"] == pytest.approx(np.mean(p == t))
+    assert scores["F1_weighted"] == pytest.approx(report["weighted avg"]["f1-score"])
+    assert scores["F1_macro"] == pytest.approx(report["macro avg"]["f1-score"])
+    assert scores["N"] == 13
+    for number, name in enumerate(CLASS_NAMES):
+        met = str(number) in report
+        assert scores[f"F1_{name}"] == (pytest.approx(report[str(number)]["f1-score"]) if met else None)
+
+
+@settings(deadline=None)
+@given(arrays(np.bool_, (11, 3)), arrays(np.bool_, (11, 3)))
+def test_labels_are_scored_as_scikit_learn_does(p: np.ndarray, t: np.ndarray) -> None:
+    names = ("happy", "sad", "fear")
+    logits, target = torch.from_numpy(np.where(p, 0.5, -2.0)), torch.from_numpy(t.astype(float))
+    scores = multilabel_metrics(logits, target, names)
+    for number, name in enumerate(names):
+        assert scores[f"accuracy_{name}"] == pytest.approx(accuracy_score(t[:, number], p[:, number]))
+        assert scores[f"F1_{name}"] == pytest.approx(oracle_f1(p[:, number], t[:, number]))
+        weighted = f1_score(t[:, number], p[:, number], average="weighted", zero_division=0.0)
+        assert scores[f"F1_{name}"] == pytest.approx(weighted)
+    assert scores["accuracy"] == pytest.approx(np.mean(p == t))
+    assert scores["F1_weighted"] == pytest.approx(np.mean([oracle_f1(p[:, k], t[:, k]) for k in range(3)]))
+    assert scores["N"] == 11
+
+
+def test_one_class_and_one_label_for_all_are_defined() -> None:
+    scores = classification_metrics(torch.eye(2)[[1, 1, 1]], torch.tensor([1.0, 1.0, 1.0]), ("a", "b"))
+    assert scores == {"accuracy": 1.0, "F1_weighted": 1.0, "F1_macro": 1.0, "N": 3, "F1_a": None, "F1_b": 1.0}
+    missed = classification_metrics(torch.eye(2)[[0, 0]], torch.tensor([1.0, 1.0]), ("a", "b"))
+    assert missed == {"accuracy": 0.0, "F1_weighted": 0.0, "F1_macro": 0.0, "N": 2, "F1_a": 0.0, "F1_b": 0.0}
+    never = multilabel_metrics(torch.tensor([[-1.0], [0.0]]), torch.zeros(2, 1), ("sad",))
+    assert never == {"accuracy": 1.0, "F1_weighted": 1.0, "N": 2, "accuracy_sad": 1.0, "F1_sad": 1.0}
+
+
+@pytest.mark.parametrize("metrics", [classification_metrics, multilabel_metrics])
+def test_outputs_that_cannot_be_scored_are_named(metrics: Callable[..., Metrics]) -> None:
+    for logits, target, message in (
+        (torch.zeros(0, 2), torch.zeros(0, 2), "prediction is empty"),
+        (torch.zeros(2, 2), torch.zeros(3, 2), "2 predictions for 3 targets"),
+        (torch.tensor([[0.0, np.nan]]), torch.zeros(1, 2), "prediction is not finite at 1 of 2 positions"),
+        (torch.zeros(1, 2), torch.tensor([[np.inf, 0.0]]), "target is not finite"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            metrics(logits, target, ("a", "b"))
