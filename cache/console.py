@@ -175,7 +175,7 @@ class Progress:
     def _pace(self, now: float) -> tuple[float, float]:
         """Return steps a second, and seconds left; what came before the first step was done, such as loading, is left out."""
         first, since = self._first or (0, self._begun)
-        if self._done == first:
+        if self._done in (first, self._total):
             first, since = 0, self._begun
         rate = (self._done - first) / max(now - since, 1e-9)
         return rate, (self._total - self._done) / rate

@@ -282,6 +282,6 @@ def _estimate(
     seconds = {
         stage: spent * (by_length if stage in ("words", "audio") else by_clip)
         for stage, spent in summary.seconds.items()
-        if stage != "loading" and (aligner or stage != "words")
+        if stage in ("text", "audio", "video", "waiting") or (aligner and stage == "words")
     }
     return Estimate(len(sample), seconds, round(written * by_clip))

@@ -112,7 +112,7 @@ def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say
         if "words" in feature_sets and aligner:
             _align(clips, plan, aligner, feature_sets["words"], method, report, decoders, stop)
         if report.finished and engine:
-            filled = {kind: feature_sets[kind] for kind in checkpoints}
+            filled: dict[str, FeatureSet] = {kind: feature_sets[kind] for kind in checkpoints}
             shown = Progress("clips", len(plan.clips(clips, filled)), partial(pace, report))
             with report.timed("extracting"), closing(engine(clips, plan, report, stop)) as results:
                 write(results, clips, plan, filled, method, report, stop, shown.step)

@@ -57,6 +57,6 @@ def test_options_that_are_named_exist(document: str) -> None:
 
     commands = [align, extract, *cache.commands.values(), *train.commands.values()]
     known = {name for command in commands for one in command.params for name in one.opts}
-    known |= {"--no-deps", "--index-url", "--single_speaker"}  # of other programs
+    known |= {"--no-deps", "--index-url", "--single_speaker", "--cpus-per-task"}  # of other programs
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z_0-9-]+", (ROOT / document).read_text(encoding="utf-8")))
     assert named <= known, named - known
