@@ -109,12 +109,13 @@ def _prepared(
 ) -> Iterator[Batch | Result]:
     """Make clips ready, and gather those that are computed together; gives results of those that cannot be."""
     todo = plan.clips(clips, [stage.name for stage in stages])
-    with report.timed("loading"):
-        for stage in stages:
-            if plan.todo[stage.name] and todo:
-                stage.load()
     gathering = Gathering()
-    for clip, pendings in decoders.ahead(todo, lambda clip: _begin(clip, plan, stages, decoders)):
+    for number, (clip, pendings) in enumerate(decoders.ahead(todo, lambda clip: _begin(clip, plan, stages, decoders))):
+        if number == 0:  # the first clips are being decoded meanwhile
+            with report.timed("loading"):
+                for stage in stages:
+                    if plan.todo[stage.name]:
+                        stage.load()
         for stage in stages:
             if clip.clip_id not in plan.todo[stage.name]:
                 continue

@@ -108,6 +108,7 @@ def published(cache: Path, digest: dict, running: Running) -> bool:
     return done <= {(key[0].split("-")[0], key[1]) for key in digest if key != "labels"} and len(done) > 0
 
 
+@pytest.mark.slow
 def test_whatever_ends_a_run_the_next_goes_on_and_nothing_is_lost_or_doubled(command, tmp_path, logical_digest):
     """SIGINT to one process, SIGTERM to one with two devices, SIGKILL to one of two; then the rest, as if nothing had been."""
     whole, cache = tmp_path / "whole", tmp_path / "cache"

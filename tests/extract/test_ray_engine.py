@@ -272,6 +272,7 @@ cli.main(sys.argv[1:])
 """The command, with a video encoder that never ends with its third clip."""
 
 
+@pytest.mark.slow
 @needs_ray
 def test_a_signal_is_answered_within_ten_seconds_and_nothing_is_left(source, models, tmp_path):
     mark = uuid.uuid4().hex

@@ -130,6 +130,7 @@ def submit(*arguments, **environment) -> subprocess.CompletedProcess:
     return subprocess.run(line, capture_output=True, text=True, check=False, env={**os.environ, **environment})
 
 
+@pytest.mark.slow
 def test_two_arrays_fill_a_cache_as_one_process_would(slurm, source, tmp_path, tiny, logical_digest):
     """Four align, then four extract, one of which comes to its time limit and is queued again."""
     cache = tmp_path / "a cache"
