@@ -14,7 +14,7 @@ from sadgr.train.data import Clips, ClipTensors, clip_tensors
 from sadgr.train.errors import Interrupted, TrainError
 from sadgr.train.fit import FitResult, fit
 from sadgr.train.gather import FitData
-from sadgr.train.loop import Progress, batches
+from sadgr.train.loop import Progress, batches, seed_epoch
 from sadgr.train.model import SADGR
 from sadgr.train.tasks import Target
 
@@ -177,6 +177,27 @@ def test_frozen_heads_stay_as_they_were(data: FitData, small: ModelConfig, tmp_p
         fit(data, small, config, folder, never, silent, heads)
         kept, _ = read_tensors(folder / "model.safetensors")
         assert all(torch.equal(before[name], kept[f"heads.{name}"]) for name in before) is freeze
+
+
+@pytest.mark.parametrize(
+    ("setting", "parameters"),
+    [
+        ({"contrastive_weight": 0.5}, ["heads.log_scale"]),
+        ({"modality_dropout": 0.5}, [f"missing.vectors.{modality}" for modality in range(3)]),
+    ],
+)
+def test_a_setting_reaches_what_it_alone_can_move(
+    setting: dict[str, float], parameters: list[str], data: FitData, small: ModelConfig, tmp_path: Path
+) -> None:
+    """Nothing but L_con moves the temperature, and nothing but a modality that a clip lost its stand-in."""
+    config = replace(CONFIG, contrastive_weight=0.0, epochs=1)
+    for moves, one in ((False, config), (True, replace(config, **setting))):  # type: ignore[arg-type]
+        seed_epoch(one.seed, 0)
+        before = SADGR(small).state_dict()
+        run(data, small, tmp_path / str(moves), one)
+        after, _ = read_tensors(tmp_path / str(moves) / "model.safetensors")
+        assert [torch.equal(before[name], after[name]) for name in parameters] == [not moves] * len(parameters)
+        assert not torch.equal(before["head.weight"], after["head.weight"])
 
 
 def test_heads_of_other_widths_are_refused(data: FitData, small: ModelConfig, tmp_path: Path) -> None:
