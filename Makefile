@@ -9,7 +9,7 @@ PACKAGES := align cache extract train
 WITHOUT_DEPENDENCIES := MMSA==2.2.1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-slow lint bench bench-align bench-cache bench-windows bench-extract lock clean
+.PHONY: help demo test test-slow lint bench bench-align bench-cache bench-windows bench-extract bench-train lock clean
 
 help:
 	@echo "make demo       extract, align, pretrain, train and score on the demo clips (build/demo)"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-cache    the cache at ten thousand, a hundred thousand and a million clips (ten minutes, 6 GB)"
 	@echo "make bench-windows  how far windows over long clips change features (two minutes)"
 	@echo "make bench-extract  extraction against the bare forward passes and a plain loop (fifteen minutes; DEVICE=cuda)"
+	@echo "make bench-train    a training epoch against the same model on padded batches (three minutes; DEVICE=cuda)"
 	@echo "make lock       resolve the exact versions of requirements.lock anew"
 	@echo "make clean      remove .venv and build"
 
@@ -53,7 +54,7 @@ test: lint
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
-bench: bench-align bench-cache bench-windows bench-extract
+bench: bench-align bench-cache bench-windows bench-extract bench-train
 
 bench-align: $(READY)
 	$(BIN)/python benchmarks/alignment.py
@@ -66,6 +67,9 @@ bench-windows: $(READY)
 
 bench-extract: $(READY)
 	$(BIN)/python benchmarks/extract_speed.py --device $(DEVICE)
+
+bench-train: $(READY)
+	$(BIN)/python benchmarks/train_speed.py --device $(DEVICE)
 
 # The lock is what a fresh environment resolves to; torch's local version tag (+cpu) is left out, so that the same
 # lock takes the CPU or the CUDA build, whichever the index offers.

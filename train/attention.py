@@ -4,8 +4,15 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sadgr.train.ragged import Spans
+
+
+def together(rows: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """Apply several linear maps of one width to the same rows (R, D) in one product: small ones would use a machine badly."""
+    weight, bias = torch.cat([one.weight for one in layers]), torch.cat([one.bias for one in layers])
+    return functional.linear(rows, weight, bias).chunk(len(layers), dim=1)
 
 
 def masked_softmax(scores: Tensor, key_mask: Tensor) -> Tensor:
@@ -53,17 +60,14 @@ class MaskedMultimodalAttention(nn.Module):
             (W, M) text words.
         """
         scale = 1 / math.sqrt(text.shape[-1])
-        maps = (
-            self.text_query(text) * scale,
-            self.text_key(text),
-            self.audio_query(audio) * scale,
-            self.audio_key(audio),
-        )
-        rows = words.sorted(torch.cat([*maps, self.text_value(text)], dim=1))  # (W, 5 M)
+        of_text = together(text, self.text_query, self.text_key, self.text_value)  # (W, M) each
+        of_audio = together(audio, self.audio_query, self.audio_key)
+        rows = words.sorted(torch.cat([*of_text, *of_audio], dim=1))  # (W, 5 M)
         attended = []
         for group in words.groups:
-            t_query, t_key, a_query, a_key, value = group.padded(rows).chunk(5, dim=-1)  # (b, L, M) each
-            text_scores, audio_scores = (t_query @ t_key.mT).relu(), (a_query @ a_key.mT).relu()  # (b, L, L)
+            t_query, t_key, value, a_query, a_key = group.padded(rows).chunk(5, dim=-1)  # (b, L, M) each
+            text_scores = (t_query @ t_key.mT * scale).relu()  # (b, L, L)
+            audio_scores = (a_query @ a_key.mT * scale).relu()
             scores = self.text_weight * text_scores + self.audio_weight * audio_scores + self.bias
             attended.append(group.flat(masked_softmax(scores, group.mask) @ value))  # (rows of the group, M)
         return self.norm(text + self.out(words.unsorted(attended)))  # type: ignore[no-any-return]  # torch: __call__ is Any
@@ -93,7 +97,8 @@ class VideoSelfAttention(nn.Module):
     def context(self, video: Tensor, frames: Spans) -> Tensor:
         """Return (F, Dv): the weighted mean of its clip's frames for each frame, before the value's map."""
         video = frames.sorted(video)
-        query, key = self.query(video) / math.sqrt(self.key.out_features), self.key(video)  # (F, d_key)
+        query, key = together(video, self.query, self.key)  # (F, d_key) each
+        query = query / math.sqrt(self.key.out_features)
         attended = []
         for group in frames.groups:
             weights = masked_softmax(group.padded(query) @ group.padded(key).mT, group.mask)  # (b, L, L)

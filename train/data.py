@@ -59,6 +59,7 @@ class Batch:
         text_mean: (B, Dt) float32.
         audio_mean: (B, Da) float32.
         present: (B, 3) bool: text, audio, video.
+        complete: (3,) bool on the CPU: whether all clips have it. What stands in for nothing costs nothing.
         paired: (B,) bool, both means are there.
         target: (B, T) float32.
     """
@@ -71,16 +72,19 @@ class Batch:
     text_mean: Tensor
     audio_mean: Tensor
     present: Tensor
+    complete: Tensor
     paired: Tensor
     target: Tensor
 
     def with_present(self, present: Tensor) -> Self:
         """Give the same batch as if clips had these modalities alone, (B, 3) bool."""
-        return replace(self, present=present, paired=self.paired & present[:, 0] & present[:, 1])
+        complete = present.all(dim=0).cpu()
+        return replace(self, present=present, complete=complete, paired=self.paired & present[:, 0] & present[:, 1])
 
     def to(self, device: torch.device) -> Self:
         """Give the same batch on another device."""
-        return type(self)(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        moved = {field.name: getattr(self, field.name).to(device) for field in fields(self)}
+        return type(self)(**{**moved, "complete": self.complete})
 
 
 class Clips:
@@ -114,7 +118,8 @@ class Clips:
         self._video = column([clip.video for clip in clips])
         self._text_mean = column([clip.text_mean[None] for clip in clips])
         self._audio_mean = column([clip.audio_mean[None] for clip in clips])
-        self.present = torch.tensor([clip.present for clip in clips]).to(self.device)
+        self._has = torch.tensor([clip.present for clip in clips])
+        self.present = self._has.to(self.device)
         self._paired = torch.tensor([clip.paired for clip in clips]).to(self.device)
         self._target = self.target.to(self.device)
 
@@ -139,6 +144,7 @@ class Clips:
             text_mean=self._text_mean[places].float(),
             audio_mean=self._audio_mean[places].float(),
             present=self.present[places],
+            complete=self._has[numbers].all(dim=0),
             paired=self._paired[places],
             target=self._target[places],
         )
@@ -159,6 +165,7 @@ def collate(clips: Sequence[ClipTensors]) -> Batch:
         text_mean=torch.stack([clip.text_mean for clip in clips]),
         audio_mean=torch.stack([clip.audio_mean for clip in clips]),
         present=torch.tensor([clip.present for clip in clips]),
+        complete=torch.tensor([clip.present for clip in clips]).all(dim=0),
         paired=torch.tensor([clip.paired for clip in clips]),
         target=torch.tensor([clip.target for clip in clips], dtype=torch.float32),
     )

@@ -56,18 +56,20 @@ class MissingVectors(nn.Module):
         super().__init__()
         self.vectors = nn.ParameterList(nn.Parameter(0.02 * torch.randn(width)) for width in widths)
 
-    def forward(self, present: Tensor, *sequences: tuple[Tensor, Spans]) -> list[Tensor]:
+    def forward(self, present: Tensor, complete: Tensor, *sequences: tuple[Tensor, Spans]) -> list[Tensor]:
         """Replace rows of absent modalities.
 
         Args:
             present: (B, len(sequences)) bool.
+            complete: (len(sequences),) bool on the CPU: whether all clips have it, so that its rows stay as they are, and no
+                gradient is sought for them.
             sequences: rows (R, D) each, and how they belong to clips.
 
         Returns:
             The rows, with the learned vector at each of a clip that lacks the modality.
         """
         return [
-            torch.where(present[spans.owners, i, None], rows, vector)
+            rows if complete[i] else torch.where(present[spans.owners, i, None], rows, vector)
             for i, ((rows, spans), vector) in enumerate(zip(sequences, self.vectors, strict=True))
         ]
 
@@ -95,7 +97,7 @@ class SADGR(nn.Module):
         """Predict a batch of clips."""
         words, frames = batch.words, batch.frames
         text_words, audio_words, video = self.missing(
-            batch.present, (batch.text, words), (batch.audio, words), (batch.video, frames)
+            batch.present, batch.complete, (batch.text, words), (batch.audio, words), (batch.video, frames)
         )
         text, audio = self.heads(text_words, audio_words)  # (W, S) each
         text, audio = self.text_conv(text, words), self.audio_conv(audio, words)  # (W, M) each

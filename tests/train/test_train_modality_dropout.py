@@ -66,8 +66,9 @@ def test_nothing_else_changes(small: ModelConfig, make_clip: Make) -> None:
     batch = many(small, make_clip)
     lost = lose(batch, 0.5)
     assert torch.equal(lost.paired, lost.present[:, 0] & lost.present[:, 1])  # what is left of pairs
+    assert torch.equal(lost.complete, lost.present.all(dim=0))
     for field in fields(batch):
-        if field.name not in ("present", "paired"):
+        if field.name not in ("present", "complete", "paired"):
             assert getattr(lost, field.name) is getattr(batch, field.name)
 
 
