@@ -9,7 +9,7 @@ PACKAGES := align cache extract train
 WITHOUT_DEPENDENCIES := MMSA==2.2.1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-slow lint bench bench-align bench-cache bench-windows bench-extract bench-train lock clean
+.PHONY: help demo test test-slow lint bench bench-align bench-cache bench-windows bench-extract bench-train bench-pretrain lock clean
 
 help:
 	@echo "make demo       extract, align, pretrain, train and score on the demo clips (build/demo)"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-windows  how far windows over long clips change features (two minutes)"
 	@echo "make bench-extract  extraction against the bare forward passes and a plain loop (fifteen minutes; DEVICE=cuda)"
 	@echo "make bench-train    a training epoch against the same model on padded batches (three minutes; DEVICE=cuda)"
+	@echo "make bench-pretrain pretraining at LibriSpeech-960's size against its matrix products (one minute; DEVICE=cuda; WHOLE=--whole)"
 	@echo "make lock       resolve the exact versions of requirements.lock anew"
 	@echo "make clean      remove .venv and build"
 
@@ -54,7 +55,7 @@ test: lint
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
-bench: bench-align bench-cache bench-windows bench-extract bench-train
+bench: bench-align bench-cache bench-windows bench-extract bench-train bench-pretrain
 
 bench-align: $(READY)
 	$(BIN)/python benchmarks/alignment.py
@@ -70,6 +71,9 @@ bench-extract: $(READY)
 
 bench-train: $(READY)
 	$(BIN)/python benchmarks/train_speed.py --device $(DEVICE)
+
+bench-pretrain: $(READY)
+	$(BIN)/python benchmarks/pretrain_speed.py --device $(DEVICE) $(WHOLE)
 
 # The lock is what a fresh environment resolves to; torch's local version tag (+cpu) is left out, so that the same
 # lock takes the CPU or the CUDA build, whichever the index offers.

@@ -347,7 +347,7 @@ def latency(base: Preset, source: Path, options: argparse.Namespace) -> dict[str
     from sadgr.cache import ClipFeatures
     from sadgr.train.config import ModelConfig
     from sadgr.train.data import clip_tensors
-    from sadgr.train.model import SADGR
+    from sadgr.train.models.sadgr import SADGR
     from sadgr.train.predict import predict
 
     device = torch.device(options.device)

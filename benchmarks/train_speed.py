@@ -26,7 +26,8 @@ from sadgr.train.config import FitConfig, ModelConfig
 from sadgr.train.data import Batch, Clips, ClipTensors
 from sadgr.train.loop import adamw, batches
 from sadgr.train.losses import info_nce, total_loss
-from sadgr.train.model import SADGR
+from sadgr.train.models.protocol import Output
+from sadgr.train.models.sadgr import CONTRASTIVE, SADGR
 
 WIDTH, FRAMES, LONGEST, MEAN = 768, 16, 50, 12
 MOSI, MOSEI = 1_284, 16_326
@@ -122,9 +123,8 @@ class Trainer:
         batch = clips.batch(rows)
         output = self._forward(batch)
         task = functional.l1_loss(output.prediction, batch.target)
-        contrastive = info_nce(output.text_shared, output.audio_shared, output.logit_scale)
         self._optimizer.zero_grad()
-        total_loss(task, contrastive, self._config.contrastive_weight).backward()
+        total_loss(task, output.losses, {CONTRASTIVE: self._config.contrastive_weight}).backward()
         self._optimizer.step()
         self._model.heads.limit_scale()
 
@@ -160,13 +160,11 @@ class Padded(nn.Module):
         video = scores.softmax(dim=-1) @ guiding.value(video)
         video = video * model.gate(mean(words, mask))[:, None, :]
         fused = model.fusion(mean(text, mask), mean(audio, mask), video.mean(dim=1))
-        shared = model.heads(batch.text_mean, batch.audio_mean)
-        return type("Output", (), {
-            "prediction": model.head(fused),
-            "text_shared": shared[0],
-            "audio_shared": shared[1],
-            "logit_scale": model.heads.logit_scale(),
-        })  # fmt: skip
+        losses = {}
+        if model.training:
+            shared = model.heads(batch.text_mean, batch.audio_mean)
+            losses = {CONTRASTIVE: info_nce(*shared, model.heads.logit_scale())}
+        return Output(model.head(fused), losses)
 
     def _attend(self, text: Tensor, audio: Tensor, mask: Tensor) -> Tensor:
         one = self.model.word_attention

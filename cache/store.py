@@ -164,20 +164,23 @@ class Dataset:
                 video_words=_floats(video, "words"),
             )
 
-    def means(self, selection: Selection, audio: str = "mean") -> tuple[list[str], Floats, Floats]:
+    def means(
+        self, selection: Selection, audio: str = "mean", dtype: npt.DTypeLike = np.float32
+    ) -> tuple[list[str], Array, Array]:
         """Return the pooled text and audio vectors of all clips that have both.
 
         Args:
             selection: as `select` gives.
             audio: `mean` (over all audio frames) or `mean_words` (over those inside words).
+            dtype: of the vectors; float16 is what is stored.
 
         Returns:
-            Ids (n,) sorted, text (n, Dt) and audio (n, Da), float32.
+            Ids (n,) sorted, text (n, Dt) and audio (n, Da).
         """
         if selection.text is None or selection.audio is None:
             raise SelectionError(f"{self.name} lacks text or audio features; both are needed")
-        text_ids, text = selection.text.vectors("mean")
-        audio_ids, sound = selection.audio.vectors(audio)
+        text_ids, text = selection.text.vectors("mean", dtype)
+        audio_ids, sound = selection.audio.vectors(audio, dtype)
         both = np.intersect1d(np.array(text_ids), np.array(audio_ids))
         rows = (np.searchsorted(np.array(one), both) for one in (text_ids, audio_ids))
         return both.tolist(), text[next(rows)], sound[next(rows)]

@@ -9,6 +9,9 @@ from typing import Literal, get_args
 
 AudioMean = Literal["mean", "mean_words"]
 Gate = Literal["audio", "none", "attention", "frames"]
+TaskName = Literal["regression", "classification", "multilabel"]
+ModelName = Literal["sadgr"]
+MODEL_NAMES: tuple[ModelName, ...] = get_args(ModelName)
 
 
 def _require(holds: bool, what: str) -> None:
@@ -22,8 +25,29 @@ def _require_positive(**values: float) -> None:
 
 
 @dataclass(frozen=True)
+class Widths:
+    """What the data decides of a model.
+
+    Attributes:
+        d_text: Dt.
+        d_audio: Da.
+        d_video: Dv.
+        n_outputs: O.
+        task: regression, classification or multilabel.
+        n_train: Clips of the train split, for what keeps something of each.
+    """
+
+    d_text: int
+    d_audio: int
+    d_video: int
+    n_outputs: int
+    task: TaskName
+    n_train: int
+
+
+@dataclass(frozen=True)
 class ModelConfig:
-    """Widths of every layer. D_text, D_audio and D_video are the encoders' widths and may differ.
+    """SADGR's settings. Widths of every layer. D_text, D_audio and D_video are the encoders' widths and may differ.
 
     `gate` is the paper's (`audio`) or what ablations put in its place: `none`; `attention`, multi-head cross-attention;
     `frames`, a gate for each frame instead of one for the clip.
@@ -94,7 +118,10 @@ FIT_PRESETS = MappingProxyType(
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Settings of text-audio pretraining (STA-CA); `valid_fraction` counts where the data set has no valid split."""
+    """Settings of text-audio pretraining (STA-CA); `valid_fraction` counts where the data set has no valid split.
+
+    With `mask_duplicates` an utterance of the same transcript is no negative.
+    """
 
     seed: int = 1111
     epochs: int = 5
@@ -106,6 +133,7 @@ class PretrainConfig:
     valid_fraction: float = 0.05
     d_shared: int = 768
     audio_mean: AudioMean = "mean"
+    mask_duplicates: bool = False
 
     def __post_init__(self) -> None:
         """Refuse settings under which nothing could be learned."""

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sadgr.train.config import AudioMean, ModelConfig
+from sadgr.train.config import AudioMean, ModelConfig, Widths
 from sadgr.train.errors import TrainError
 from sadgr.train.ragged import Spans
 
@@ -62,6 +62,7 @@ class Batch:
         complete: (3,) bool on the CPU: whether all clips have it. What stands in for nothing costs nothing.
         paired: (B,) bool, both means are there.
         target: (B, T) float32.
+        numbers: (B,) int64 number of each clip among those that the batch was chosen from.
     """
 
     text: Tensor
@@ -75,6 +76,7 @@ class Batch:
     complete: Tensor
     paired: Tensor
     target: Tensor
+    numbers: Tensor
 
     def with_present(self, present: Tensor) -> Self:
         """Give the same batch as if clips had these modalities alone, (B, 3) bool."""
@@ -147,6 +149,7 @@ class Clips:
             complete=self._has[numbers].all(dim=0),
             paired=self._paired[places],
             target=self._target[places],
+            numbers=places,
         )
 
     def _rows(self, first: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
@@ -168,11 +171,15 @@ def collate(clips: Sequence[ClipTensors]) -> Batch:
         complete=torch.tensor([clip.present for clip in clips]).all(dim=0),
         paired=torch.tensor([clip.paired for clip in clips]),
         target=torch.tensor([clip.target for clip in clips], dtype=torch.float32),
+        numbers=torch.arange(len(clips)),
     )
 
 
 def clip_tensors(
-    clip: "ClipFeatures", widths: ModelConfig, audio_mean: AudioMean = "mean", target: tuple[float, ...] = (0.0,)
+    clip: "ClipFeatures",
+    widths: ModelConfig | Widths,
+    audio_mean: AudioMean = "mean",
+    target: tuple[float, ...] = (0.0,),
 ) -> ClipTensors:
     """Turn cached features into the model's sequences.
 

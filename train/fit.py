@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from sadgr.train.config import FitConfig, ModelConfig
+from sadgr.train.config import FitConfig
 from sadgr.train.data import Batch
 from sadgr.train.errors import TrainError
 from sadgr.train.gather import FitData
+from sadgr.train.heads import ProjectionHeads
 from sadgr.train.loop import Log, Loop, Row, adamw, batches, seed_epoch
-from sadgr.train.losses import info_nce, total_loss
+from sadgr.train.losses import total_loss
 from sadgr.train.metrics import Metrics
-from sadgr.train.model import SADGR
+from sadgr.train.models.sadgr import CONTRASTIVE, SADGR
 from sadgr.train.predict import Predicted, predict
 from sadgr.train.tasks import TASKS
 
@@ -41,18 +42,18 @@ class FitResult:
 
 def fit(
     data: FitData,
-    model_config: ModelConfig,
+    build: Callable[[], nn.Module],
     config: FitConfig,
     folder: Path,
     should_stop: Callable[[], bool],
     log: Log,
     heads: Mapping[str, Tensor] | None = None,
 ) -> FitResult:
-    """Train SADGR with one seed, choose the epoch by the valid split's task loss, and score that one.
+    """Train a model with one seed, choose the epoch by the valid split's task loss, and score that one.
 
     Args:
         data: Labelled clips by split; it computes on the device where they are.
-        model_config: Widths; those of the encoders must be the data's.
+        build: Makes the model, with weights at random; its encoders' widths must be the data's.
         config: Settings.
         folder: For its weights; one that was interrupted is continued.
         should_stop: Asked after each epoch.
@@ -67,10 +68,11 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         seed_epoch(config.seed, 0)
-        model = SADGR(model_config)
-        if heads is not None:
-            _load_heads(model, heads)
-        model.heads.requires_grad_(not config.freeze_heads)
+        model = build()
+        if isinstance(model, SADGR):
+            if heads is not None:
+                _load_heads(model, heads)
+            model.heads.requires_grad_(not config.freeze_heads)
         model.to(device)
         optimizer = adamw(model, config.learning_rate, config.weight_decay)
         loop = Loop(folder, MODEL_FILE, config.epochs, config.patience, _describe, should_stop, log)
@@ -84,26 +86,28 @@ def fit(
     return FitResult(predicted, metrics, progress.history, progress.best_epoch)
 
 
-def _epoch(number: int, model: SADGR, optimizer: torch.optim.Optimizer, data: FitData, config: FitConfig) -> Row:
+def _epoch(number: int, model: nn.Module, optimizer: torch.optim.Optimizer, data: FitData, config: FitConfig) -> Row:
     """Train once over the train split, then score the valid split."""
     train, task = data.splits["train"], TASKS[data.target.task]
     generator = seed_epoch(config.seed, number)
     model.train()
-    sums = torch.zeros(2, device=train.device)
+    limited = [module for module in model.modules() if isinstance(module, ProjectionHeads)]
+    weights = {CONTRASTIVE: config.contrastive_weight}
+    sums: dict[str, Tensor] = {}
     for rows in batches(len(train), config.batch_size, generator):
         batch = lose_modalities(train.batch(rows.numpy()), config.modality_dropout, generator)
         output = model(batch)
         task_loss = task.loss(output.prediction, batch.target)
-        contrastive = info_nce(output.text_shared, output.audio_shared, output.logit_scale)
         optimizer.zero_grad()
-        total_loss(task_loss, contrastive, config.contrastive_weight).backward()  # type: ignore[no-untyped-call]
+        total_loss(task_loss, output.losses, weights).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        model.heads.limit_scale()
-        sums += len(rows) * torch.stack([task_loss.detach(), contrastive.detach()])  # no wait for a GPU, until the end
+        for heads in limited:
+            heads.limit_scale()
+        for name, loss in {"loss": task_loss, **output.losses}.items():  # no wait for a GPU, until the end
+            sums[name] = sums.get(name, 0.0) + len(rows) * loss.detach()
     valid = data.splits["valid"]
     score = float(task.loss(predict(model, valid).outputs, valid.target))
-    task_mean, contrastive_mean = (sums / len(train)).tolist()
-    return {"train_loss": task_mean, "train_contrastive": contrastive_mean, "score": score}
+    return {**{f"train_{name}": float(one) / len(train) for name, one in sums.items()}, "score": score}
 
 
 def lose_modalities(batch: Batch, chance: float, generator: torch.Generator) -> Batch:
@@ -119,7 +123,8 @@ def lose_modalities(batch: Batch, chance: float, generator: torch.Generator) -> 
 
 
 def _describe(row: Row) -> str:
-    return f"train loss {row['train_loss']:.4f}, L_con {row['train_contrastive']:.4f}, valid loss {row['score']:.4f}"
+    losses = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in row.items() if name != "score")
+    return f"{losses}, valid loss {row['score']:.4f}"
 
 
 def _load_heads(model: SADGR, heads: Mapping[str, Tensor]) -> None:

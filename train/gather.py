@@ -8,15 +8,15 @@ import pandas as pd
 import torch
 
 from sadgr.cache import ClipFeatures, Dataset, Selection
-from sadgr.train.config import AudioMean, ModelConfig
+from sadgr.train.config import AudioMean, ModelConfig, TaskName
 from sadgr.train.data import Clips, ClipTensors, clip_tensors
 from sadgr.train.errors import TrainError
 from sadgr.train.loop import Log
+from sadgr.train.modalities import MODALITIES
 from sadgr.train.snapshot import snapshot
-from sadgr.train.tasks import Target, TaskName, choose_target, labelled
+from sadgr.train.tasks import Target, choose_target, labelled
 
 NEEDED_SPLITS = ("train", "valid")
-MODALITIES = ("text", "audio", "video")
 
 
 @dataclass(frozen=True)

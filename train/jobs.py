@@ -1,29 +1,25 @@
 """What each command does, from a cache's folder to written results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sadgr.cache import FeatureCache, labels_hash
 from sadgr.train.checkpoint import write_json
-from sadgr.train.config import AudioMean, FitConfig, ModelConfig, PretrainConfig
-from sadgr.train.data import Clips, clip_tensors
+from sadgr.train.config import AudioMean, FitConfig, ModelConfig, ModelName, PretrainConfig, TaskName, Widths
 from sadgr.train.errors import TrainError
-from sadgr.train.figures import prediction_figure, write_figure
+from sadgr.train.figures import prediction_figure, write_figure, write_reports
 from sadgr.train.fit import FitResult, fit
-from sadgr.train.gather import FitData, gather, modalities_present, report_absent
+from sadgr.train.gather import FitData, gather
 from sadgr.train.loop import Log
+from sadgr.train.models.registry import Described, describe
 from sadgr.train.pairs import read_pairs
-from sadgr.train.predict import load_run, predict, seed_folder
+from sadgr.train.predict import HEADS_FOLDER, keep_heads, seed_folder
 from sadgr.train.pretrain import Pretrained, load_heads, pretrain
-from sadgr.train.report import over_seeds, prediction_rows, write_seed
-from sadgr.train.rundir import claim
-from sadgr.train.snapshot import snapshot
-from sadgr.train.sources import described, require_same_encoders
-from sadgr.train.tasks import Target, TaskName
+from sadgr.train.report import over_seeds, write_seed
+from sadgr.train.rundir import claim, computing_device
+from sadgr.train.sources import about, described, require_same_encoders
 
 FeatureSetNames = tuple[str | None, str | None, str | None]
 
@@ -34,13 +30,15 @@ class FitRequest:
 
     Attributes:
         config: Settings; its seed gives way to `seeds`.
-        model: Widths and variants; what the data decides is filled in.
+        model: SADGR's widths and variants; what the data decides is filled in.
         seeds: A model each.
         heads: Folder of pretrained heads; None begins with random ones.
         dataset: Its name; None where the cache has one.
         feature_sets: Names of text, audio and video features; None where there is one.
         target: `sentiment`, `emotions` or a column.
         task: None for what suits the target.
+        name: The model's; another than SADGR has settings of its own.
+        audio_mean: Which mean of the audio L_con reads where heads do not say; None for the mean over all frames.
     """
 
     config: FitConfig
@@ -51,6 +49,8 @@ class FitRequest:
     feature_sets: FeatureSetNames = (None, None, None)
     target: str = "sentiment"
     task: TaskName | None = None
+    name: ModelName = "sadgr"
+    audio_mean: AudioMean | None = None
 
 
 def run_pretrain(
@@ -72,21 +72,60 @@ def run_pretrain(
     return pretrain(train.to(device), held_out.to(device), config, source, out, should_stop, log)
 
 
-def run_fit(cache: Path, run: Path, request: FitRequest, should_stop: Callable[[], bool], log: Log) -> list[FitResult]:
-    """Fit a model on a cache, once for each seed over one copy of the data, and write the run."""
+@dataclass(frozen=True)
+class Prepared:
+    """A request with its data.
+
+    Attributes:
+        request: What a person asked for.
+        data: Labelled clips by split.
+        model: With the widths that the data decides.
+        heads: Those to begin with; None for random ones.
+        plan: What stands in config.json, and what one training is told from another by.
+        information: What stands there besides: where the cache lay, and what its encoders are called.
+    """
+
+    request: FitRequest
+    data: FitData
+    model: Described
+    heads: Pretrained | None
+    plan: Mapping[str, Any]
+    information: Mapping[str, Any]
+
+
+HeldData = dict[tuple[Any, ...], FitData]
+"""Data sets read already, by what was asked for: models that are held against one another share a copy."""
+
+
+def prepare(cache: Path, request: FitRequest, log: Log, held: HeldData | None = None) -> Prepared:
+    """Read what a request needs; nothing is written.
+
+    Args:
+        cache: Where the features are.
+        request: What a person asked for.
+        log: Takes what is worth knowing of the data.
+        held: Data is taken from here, and put here; None reads it anew.
+
+    Raises:
+        TrainError: Data, heads or settings that training cannot use.
+    """
     data = FeatureCache(cache).dataset(request.dataset)
     selection = data.select(*request.feature_sets)
     features = described(text=selection.text, audio=selection.audio, video=selection.video)
     heads = load_heads(request.heads) if request.heads else None
-    audio_mean: AudioMean = "mean"
+    audio_mean: AudioMean = request.audio_mean or "mean"
     model_config = request.model
     if heads:
         require_same_encoders(heads.plan["features"], features, f"the heads in {request.heads}")
         audio_mean = heads.plan["settings"]["audio_mean"]
         model_config = replace(model_config, d_shared=heads.plan["settings"]["d_shared"])
-    fit_data = gather(data, selection, audio_mean, request.target, request.task, computing_device(), log)
-    log(", ".join(f"{split}: {len(clips)} clips" for split, clips in fit_data.splits.items()))
-    model_config = _filled_in(model_config, fit_data)
+    held = {} if held is None else held
+    key = (cache, request.dataset, request.feature_sets, audio_mean, request.target, request.task)
+    if key not in held:
+        held[key] = gather(data, selection, audio_mean, request.target, request.task, computing_device(), log)
+        log(", ".join(f"{split}: {len(clips)} clips" for split, clips in held[key].splits.items()))
+    fit_data = held[key]
+    model = _described(request.name, model_config, fit_data)
     plan = {
         "dataset": data.name,
         "features": features,
@@ -95,68 +134,96 @@ def run_fit(cache: Path, run: Path, request: FitRequest, should_stop: Callable[[
         "heads": _heads_summary(heads),
         "target": asdict(fit_data.target),
         "settings": {name: value for name, value in asdict(request.config).items() if name != "seed"},
-        "model": asdict(model_config),
+        "model": model.as_json(),
         "seeds": list(request.seeds),
         "clips": fit_data.digest,
+        "n_clips": {split: len(clips) for split, clips in fit_data.splits.items()},
     }
-    claim(run / "config.json", plan)
+    encoders = about(text=selection.text, audio=selection.audio, video=selection.video)
+    return Prepared(request, fit_data, model, heads, plan, {"cache": str(cache.resolve()), "encoders": encoders})
+
+
+def fit_seed(prepared: Prepared, run: Path, seed: int, should_stop: Callable[[], bool], log: Log) -> FitResult:
+    """Fit the model of one seed and write its folder; one that was interrupted goes on, a finished one trains no more."""
+    folder = seed_folder(run, seed)
+    config, heads = replace(prepared.request.config, seed=seed), prepared.heads
+    result = fit(
+        prepared.data, prepared.model.build, config, folder, should_stop, log, heads.tensors if heads else None
+    )
+    write_seed(folder, prepared.data, result)
+    return result
+
+
+def finish(prepared: Prepared, run: Path, results: Sequence[FitResult]) -> None:
+    """Write what a run says over its seeds and, last, its metrics.json, whose presence says that it is complete.
+
+    Args:
+        prepared: What the run is of.
+        run: Its folder.
+        results: Of each seed.
+    """
+    if prepared.data.target.task == "regression":
+        write_figure(run / "prediction", prediction_figure(prepared.data, results[0], prepared.plan["dataset"]))
+    write_reports(run)
+    splits = {split: over_seeds([one.metrics[split] for one in results]) for split in results[0].metrics}
+    told = {"dataset": prepared.plan["dataset"], "seeds": list(prepared.request.seeds), "splits": splits}
+    write_json(run / "metrics.json", told)
+
+
+def begin(prepared: Prepared, run: Path) -> None:
+    """Write what a run is made of, its config.json and its pretrained heads; nothing where it was begun already.
+
+    Raises:
+        TrainError: The folder belongs to another training.
+    """
+    claim(run / "config.json", prepared.plan, prepared.information)
+    if prepared.request.heads:
+        keep_heads(prepared.request.heads, run / HEADS_FOLDER)
+
+
+def run_fit(
+    cache: Path,
+    run: Path,
+    request: FitRequest,
+    should_stop: Callable[[], bool],
+    log: Log,
+    check: Callable[[Mapping[str, Any]], None] = lambda plan: None,
+) -> list[FitResult]:
+    """Fit a model on a cache, once for each seed over one copy of the data, and write the run.
+
+    Args:
+        cache: Its folder.
+        run: The run's folder; one that was interrupted is continued.
+        request: What is fitted.
+        should_stop: Asked after each epoch.
+        log: Takes progress lines.
+        check: Given what config.json is to hold, before anything is written; what it raises ends the run there.
+
+    Raises:
+        TrainError: Data that nothing can be learned from, or a folder of another training.
+        Interrupted: `should_stop` said so; everything up to there is saved.
+    """
+    prepared = prepare(cache, request, log)
+    check(prepared.plan)
+    begin(prepared, run)
     results = []
     for seed in request.seeds:
-        folder = seed_folder(run, seed)
         if len(request.seeds) > 1:
             log(f"seed {seed}")
-        config = replace(request.config, seed=seed)
-        result = fit(fit_data, model_config, config, folder, should_stop, log, heads.tensors if heads else None)
-        write_seed(folder, fit_data, result)
-        results.append(result)
-    if fit_data.target.task == "regression":
-        write_figure(run / "prediction.png", prediction_figure(fit_data, results[0], data.name))
-    splits = {split: over_seeds([one.metrics[split] for one in results]) for split in results[0].metrics}
-    write_json(run / "metrics.json", {"dataset": data.name, "seeds": list(request.seeds), "splits": splits})
+        results.append(fit_seed(prepared, run, seed, should_stop, log))
+    finish(prepared, run, results)
     return results
 
 
-def run_predict(
-    run: Path, cache: Path, dataset: str | None, feature_sets: FeatureSetNames, log: Log
-) -> tuple[list[dict[str, str | float]], list[str]]:
-    """Score all clips of a data set.
-
-    Returns:
-        A row (clip_id, prediction) for each clip that has features, and the ids of those that have none at all.
-    """
-    models, config = load_run(run)
-    data = FeatureCache(cache).dataset(dataset)
-    selection = data.select(*feature_sets)
-    features = described(text=selection.text, audio=selection.audio, video=selection.video)
-    require_same_encoders(config["features"], features, f"the model in {run}")
-    for modality, now in features.items():
-        if now["fingerprint"] != config["features"].get(modality, now)["fingerprint"]:
-            log(f"{modality} features are of the same encoder, but of other word times or sampling than in training")
-    clips = list(snapshot(data, list(data.labels().index), selection, log).clips())
-    scored = [clip for clip in clips if any(modalities_present(clip))]
-    if not scored:
-        raise TrainError(f"no clip of data set {data.name} has features: run sadgr-extract on its source")
-    report_absent(scored, log)
-    device = computing_device()
-    held = Clips([clip_tensors(clip, models[0].config, config["audio_mean"]) for clip in scored], device)
-    found = [predict(model.to(device), held) for model in models]
-    rows = prediction_rows(held.ids, found, Target(**config["target"]))
-    return rows, [clip.clip_id for clip in clips if not any(modalities_present(clip))]
-
-
-def _filled_in(model: ModelConfig, data: FitData) -> ModelConfig:
+def _described(name: ModelName, sadgr: ModelConfig, data: FitData) -> Described:
     """What was asked for, with the widths that the data decides."""
+    widths = Widths(*data.widths, len(data.target.outputs), data.target.task, len(data.splits["train"]))
     d_text, d_audio, d_video = data.widths
-    n_outputs = len(data.target.outputs)
     try:
-        return replace(model, d_text=d_text, d_audio=d_audio, d_video=d_video, n_outputs=n_outputs)
+        filled = replace(sadgr, d_text=d_text, d_audio=d_audio, d_video=d_video, n_outputs=widths.n_outputs)
     except ValueError as error:  # heads that do not divide the video's width
         raise TrainError(str(error)) from error
-
-
-def computing_device() -> torch.device:
-    """The GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return describe(name, widths, filled)
 
 
 def _heads_summary(heads: Pretrained | None) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """Regression metrics of MOSI and MOSEI as MMSA computes them (FORMATS.md), with an answer for every input."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -108,6 +109,75 @@ def multilabel_metrics(logits: Tensor, target: Tensor, names: Sequence[str]) -> 
         **{f"accuracy_{name}": float(accuracy) for name, accuracy in zip(names, accuracies, strict=True)},
         **{f"F1_{name}": float(f1) for name, f1 in zip(names, f1s, strict=True)},
     }
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Clips told apart by classes: what was predicted and what is true.
+
+    Attributes:
+        name: What the classes are of.
+        classes: Their C names.
+        counts: (C, C), clips by class of the truth (row) and of the prediction (column).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    counts: NDArray[np.int64]
+
+    def scores(self) -> dict[str, dict[str, float | int | None]]:
+        """Give precision, recall, F1 and support (clips of the truth) of each class; None where nothing is divided by."""
+        hits, truth, prediction = self.counts.diagonal(), self.counts.sum(axis=1), self.counts.sum(axis=0)
+        return {
+            name: {
+                "precision": _ratio(hits[k], prediction[k]),
+                "recall": _ratio(hits[k], truth[k]),
+                "F1": _ratio(2 * hits[k], truth[k] + prediction[k]),
+                "support": int(truth[k]),
+            }
+            for k, name in enumerate(self.classes)
+        }
+
+
+def groupings(outputs: Tensor, target: Tensor, task: str, names: Sequence[str]) -> list[Grouping]:
+    """Tell clips apart by the classes that the metrics count.
+
+    Args:
+        outputs: (n, O) of the model.
+        target: (n, T).
+        task: regression, classification or multilabel.
+        names: What each output stands for.
+
+    Returns:
+        Of regression the seven classes of Acc-7, negative / non-negative, and negative / positive without clips whose truth
+        is 0; of classes one grouping; of labels one each.
+    """
+    if task == "classification":
+        return [_grouping("classes", names, outputs.argmax(dim=1).numpy(), target[:, 0].long().numpy())]
+    if task == "multilabel":
+        p, t = (outputs > 0).numpy(), (target > 0).numpy()
+        return [_grouping(name, ("without", "with"), p[:, k], t[:, k]) for k, name in enumerate(names)]
+    scores, truth = _values(outputs[:, 0], "prediction"), _values(target[:, 0], "target")
+    nonzero = truth != 0
+    return [
+        _grouping("seven classes", [str(number) for number in range(-3, 4)], *(_seven(one) for one in (scores, truth))),
+        _grouping("negative / non-negative", ("negative", "non-negative"), scores >= 0, truth >= 0),
+        _grouping("negative / positive", ("negative", "positive"), scores[nonzero] > 0, truth[nonzero] > 0),
+    ]
+
+
+def _seven(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.round(np.clip(values, -3.0, 3.0)).astype(np.int64) + 3
+
+
+def _grouping(name: str, classes: Sequence[str], p: NDArray[np.generic], t: NDArray[np.generic]) -> Grouping:
+    n = len(classes)
+    cells = t.astype(np.int64) * n + p.astype(np.int64)
+    return Grouping(name, tuple(classes), np.bincount(cells, minlength=n * n).reshape(n, n))
+
+
+def _ratio(part: np.int64, whole: np.int64) -> float | None:
+    return float(part / whole) if whole else None
 
 
 def _require_scorable(logits: Tensor, target: Tensor) -> None:

@@ -20,6 +20,7 @@ HELP = {
     "warmup_fraction": "Part of all steps over which the learning rate rises.",
     "valid_fraction": "Part held out where the data set has no valid split.",
     "audio_mean": "Audio mean to read: over all frames, or over those inside words.",
+    "mask_duplicates": "Clips of equal transcripts are not each other's negatives (case, spaces aside).",
     "d_shared": "Width of the shared space.",
     "d_model": "Width of words after the convolution.",
     "d_key": "Width of queries and keys in the video self-attention.",

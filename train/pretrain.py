@@ -17,11 +17,14 @@ from sadgr.train.heads import ProjectionHeads
 from sadgr.train.loop import Log, Loop, Row, adamw, batches, seed_epoch
 from sadgr.train.losses import info_nce
 from sadgr.train.pairs import Pairs
+from sadgr.train.report import write_csv
 from sadgr.train.retrieval import retrieval_metrics
 from sadgr.train.rundir import claim
 
 HEADS_FILE = "heads.safetensors"
 PLAN_FILE = "heads.json"
+HISTORY_FILE = "history.csv"
+IN_HISTORY = ("t2a_R@1", "a2t_R@1", "modality_gap")
 
 
 def pretrain(
@@ -40,25 +43,22 @@ def pretrain(
         held_out: Pairs that only choose the epoch and measure.
         config: Settings.
         source: What the pairs are (data set, feature sets), JSON-able; kept beside the heads.
-        folder: Where heads.safetensors and heads.json go; one that was interrupted is continued.
+        folder: Where heads.safetensors, heads.json and history.csv go; one that was interrupted is continued.
         should_stop: Asked after each epoch.
         log: Takes progress lines.
 
     Returns:
-        `before` and `after`: loss, retrieval and modality gap of the held-out pairs; numbers of pairs and epochs.
+        `before` and `after`: loss, retrieval and modality gap of the held-out pairs; numbers of pairs and epochs; the history,
+        a row an epoch, whose `score` is the held-out loss.
 
     Raises:
-        TrainError: Too few pairs, or a folder of another training.
+        TrainError: Too few pairs, transcripts that are all equal where those are no negatives, training that diverged, or a
+            folder of another training.
         Interrupted: `should_stop` said so.
     """
     for pairs, name in ((train, "train"), (held_out, "held-out")):
-        if len(pairs) < 2:
-            raise TrainError(
-                f"{len(pairs)} {name} clips have both text and audio means; contrast needs at least 2 to learn from and 2 "
-                "held out"
-            )
-    plan = {"settings": asdict(config), **source}
-    claim(folder / PLAN_FILE, plan)
+        _require_negatives(pairs, name)
+    claim(folder / PLAN_FILE, {"settings": asdict(config), **source, "pairs": [train.digest(), held_out.digest()]})
     with torch.random.fork_rng(devices=[]):
         seed_epoch(config.seed, 0)
         heads = ProjectionHeads(train.text.shape[1], train.audio.shape[1], config.d_shared).to(train.text.device)
@@ -76,6 +76,8 @@ def pretrain(
         "temperature": 1 / heads.logit_scale().item(),
         "history": list(progress.history),
     }
+    history = [{"epoch": number, **_renamed(row)} for number, row in enumerate(progress.history, start=1)]
+    write_csv(folder / HISTORY_FILE, history)
     write_json(folder / PLAN_FILE, {**read_json(folder / PLAN_FILE), "metrics": metrics})
     return metrics
 
@@ -90,23 +92,30 @@ def learning_rate_factor(step: int, n_steps: int, warmup_fraction: float) -> flo
 
 @torch.no_grad()
 def measure(heads: ProjectionHeads, pairs: Pairs, batch_size: int) -> dict[str, float]:
-    """Loss in batches of the training's size (InfoNCE grows with the batch), retrieval and modality gap."""
-    return {"loss": _loss(heads, pairs, batch_size), **retrieval_metrics(*heads(pairs.text, pairs.audio))}
+    """Loss in batches of the training's size (InfoNCE grows with the batch), retrieval and modality gap.
 
-
-def _contrast(heads: ProjectionHeads, pairs: Pairs) -> Tensor:
-    text, audio = heads(pairs.text, pairs.audio)
-    return info_nce(text, audio, heads.logit_scale())
-
-
-@torch.no_grad()
-def _loss(heads: ProjectionHeads, pairs: Pairs, batch_size: int) -> float:
-    """Mean InfoNCE over batches, the same ones whenever it is asked."""
+    Batches are the same whenever it is asked. Where transcripts are given, they count in all of it as in training: equal ones
+    are no negatives, and one that is found is found.
+    """
+    text, audio = heads(pairs.text.float(), pairs.audio.float())  # (P, S) each
     total = 0.0
     for rows in batches(len(pairs), batch_size, torch.Generator().manual_seed(0)):
-        part = pairs[rows]
-        total += _contrast(heads, part).item() * len(part)
-    return total / len(pairs)
+        said = None if pairs.transcripts is None else pairs.transcripts[rows]
+        total += len(rows) * float(info_nce(text[rows], audio[rows], heads.logit_scale(), said))
+    return {"loss": total / len(pairs), **retrieval_metrics(text, audio, pairs.transcripts)}
+
+
+def train_step(heads: ProjectionHeads, optimizer: torch.optim.Optimizer, pairs: Pairs, learning_rate: float) -> Tensor:
+    """Learn from a batch of pairs; gives its loss, a scalar, without waiting for it."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+    text, audio = heads(pairs.text.float(), pairs.audio.float())  # (B, S) each
+    loss = info_nce(text, audio, heads.logit_scale(), pairs.transcripts)
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    heads.limit_scale()
+    return loss.detach()
 
 
 def _epoch(
@@ -118,24 +127,43 @@ def _epoch(
     config: PretrainConfig,
 ) -> Row:
     parts = batches(len(train), config.batch_size, seed_epoch(config.seed, number))
-    total = 0.0
+    total = torch.zeros((), dtype=torch.float64, device=train.text.device)
     for index, rows in enumerate(parts):
         step = (number - 1) * len(parts) + index
         factor = learning_rate_factor(step, config.epochs * len(parts), config.warmup_fraction)
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * factor
-        loss = _contrast(heads, train[rows])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        heads.limit_scale()
-        total += loss.item() * len(rows)
-    score = _loss(heads, held_out, config.batch_size)
-    return {"train_loss": total / len(train), "score": score, "temperature": 1 / heads.logit_scale().item()}
+        total += len(rows) * train_step(heads, optimizer, train[rows], config.learning_rate * factor)
+    found = measure(heads, held_out, config.batch_size)
+    return {
+        "train_loss": float(total) / len(train),
+        "score": found["loss"],
+        "temperature": 1 / heads.logit_scale().item(),
+        **{name: found[name] for name in IN_HISTORY},
+    }
+
+
+def _require_negatives(pairs: Pairs, name: str) -> None:
+    """Refuse pairs among which there is nothing to contrast."""
+    if len(pairs) < 2:
+        raise TrainError(
+            f"{len(pairs)} {name} clips have both text and audio means; contrast needs at least 2 to learn from and 2 "
+            "held out"
+        )
+    if pairs.transcripts is not None and bool((pairs.transcripts == pairs.transcripts[0]).all()):
+        raise TrainError(
+            f"all {len(pairs)} {name} clips have one and the same transcript: with --mask-duplicates none of them is "
+            "another's negative; leave it out, or choose another data set"
+        )
+
+
+def _renamed(row: Row) -> Row:
+    return {"held_out_loss" if name == "score" else name: value for name, value in row.items()}
 
 
 def _describe(row: Row) -> str:
-    return f"loss {row['train_loss']:.4f}, held-out loss {row['score']:.4f}, temperature {row['temperature']:.4f}"
+    return (
+        f"loss {row['train_loss']:.4f}, held-out loss {row['score']:.4f}, temperature {row['temperature']:.4f}, "
+        f"R@1 {row['t2a_R@1']:.4f} text to audio, {row['a2t_R@1']:.4f} audio to text, gap {row['modality_gap']:.4f}"
+    )
 
 
 @dataclass(frozen=True)

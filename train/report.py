@@ -5,18 +5,20 @@ import io
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from scipy.stats import t
+from torch import Tensor
 
 from sadgr.cache.publish import replace
-from sadgr.train.checkpoint import write_json
+from sadgr.train.checkpoint import read_json, write_json
+from sadgr.train.errors import TrainError
 from sadgr.train.fit import FitResult
 from sadgr.train.gather import FitData
-from sadgr.train.loop import Row
+from sadgr.train.loop import HISTORY_FILE, Row, read_history
 from sadgr.train.metrics import Metrics
-from sadgr.train.predict import Predicted
 from sadgr.train.tasks import Target
 
 COLUMNS = (
@@ -49,7 +51,7 @@ def metrics_table(dataset: str, by_seed: Sequence[Mapping[str, Metrics]]) -> str
     for split in by_seed[0]:
         cells = [_over_seeds([scores[split][key] for scores in by_seed]) for _, key in columns]
         rows.append([dataset, split, *cells])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def over_seeds(by_seed: Sequence[Metrics]) -> dict[str, dict[str, float | None]]:
@@ -82,15 +84,13 @@ def _over_seeds(values: Sequence[float | int | None]) -> str:
 
 def retrieval_table(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     """One line a measure, before and after pretraining."""
-    return _aligned(
+    return aligned(
         [["held-out", "before", "after"], *([key, _shown(before[key]), _shown(after[key])] for key in after)]
     )
 
 
 def write_seed(folder: Path, data: FitData, result: FitResult) -> None:
-    """Write history.csv, predictions.csv and, last, metrics.json, whose presence says that this seed is complete."""
-    epochs = [{"epoch": number, **_renamed(row)} for number, row in enumerate(result.history, start=1)]
-    write_csv(folder / "history.csv", epochs)
+    """Write predictions.csv and, last, metrics.json, whose presence says that this seed is complete."""
     write_csv(
         folder / "predictions.csv",
         [
@@ -110,44 +110,87 @@ def write_seed(folder: Path, data: FitData, result: FitResult) -> None:
     write_json(folder / "metrics.json", {**result.metrics, **summary})
 
 
-def prediction_rows(ids: Sequence[str], found: Sequence[Predicted], target: Target) -> list[dict[str, str | float]]:
-    """One row a clip: the mean over seeds of its outputs, as probabilities where they are classes or labels.
+@dataclass(frozen=True)
+class SplitOutputs:
+    """What the models of a run said of a split's n clips.
 
-    Args:
+    Attributes:
         ids: Of the clips.
-        found: What each seed's model says of them.
-        target: What the outputs stand for.
-
-    Returns:
-        `clip_id` and `prediction` (the likeliest class; labels joined by spaces), the probability of each, `low` and `high`
-        (least and most of the seeds') where there are several seeds, and `gate_mean` where the model has a gate.
+        outputs: (seeds, n, O).
+        target: (n, T).
     """
-    outputs = torch.stack([one.outputs for one in found])  # (seeds, n, O)
-    if target.task == "classification":
-        outputs = outputs.softmax(dim=-1)
-    elif target.task == "multilabel":
-        outputs = outputs.sigmoid()
-    mean = outputs.mean(dim=0)
-    gates = [one.gate_mean for one in found if one.gate_mean is not None]
-    gate = torch.stack(gates).mean(dim=0) if gates else None
-    rows: list[dict[str, str | float]] = []
-    for place, clip_id in enumerate(ids):
-        values = mean[place].tolist()
-        row: dict[str, str | float] = {"clip_id": clip_id, "prediction": _decided(values, target)}
-        if target.task != "regression":
-            row |= {f"p_{name}": value for name, value in zip(target.outputs, values, strict=True)}
-        elif len(found) > 1:
-            row |= {"low": float(outputs[:, place].min()), "high": float(outputs[:, place].max())}
-        rows.append(row if gate is None else {**row, "gate_mean": float(gate[place])})
-    return rows
+
+    ids: tuple[str, ...]
+    outputs: Tensor
+    target: Tensor
 
 
-def _decided(values: Sequence[float], target: Target) -> str | float:
-    if target.task == "regression":
-        return values[0]
-    if target.task == "classification":
-        return target.outputs[max(range(len(values)), key=lambda number: values[number])]
-    return " ".join(name for name, value in zip(target.outputs, values, strict=True) if value > 0.5)
+@dataclass(frozen=True)
+class SavedRun:
+    """A run as its files tell it.
+
+    Attributes:
+        dataset: The data set's name.
+        target: What was learned.
+        seeds: One a model.
+        splits: By name; train is among them.
+        histories: For each seed, a row an epoch.
+        best_epochs: For each seed, counted from 1.
+    """
+
+    dataset: str
+    target: Target
+    seeds: tuple[int, ...]
+    splits: Mapping[str, SplitOutputs]
+    histories: tuple[tuple[Row, ...], ...]
+    best_epochs: tuple[int, ...]
+
+    @property
+    def held_out(self) -> dict[str, SplitOutputs]:
+        """The splits that were not learned from."""
+        return {name: self.splits[name] for name in ("valid", "test") if name in self.splits}
+
+
+def read_run(run: Path) -> SavedRun:
+    """Read what a run's seeds left; numbers come back to the bit.
+
+    Raises:
+        TrainError: No run there, one that is unfinished, or files that do not belong together.
+    """
+    config = read_json(run / "config.json")
+    folders = [run / f"seed-{seed}" for seed in config["seeds"]]
+    if not all((folder / "metrics.json").exists() for folder in folders):
+        raise TrainError(f"{run} is unfinished: start the same sadgr-train fit again first")
+    by_seed = [_read_predictions(folder / "predictions.csv") for folder in folders]
+    for folder, one in zip(folders, by_seed, strict=True):
+        if any(one[split][:2] != found[:2] for split, found in by_seed[0].items()):
+            raise TrainError(f"{folder} is of other clips than {folders[0]}: fit the run anew in a new folder")
+    return SavedRun(
+        config["dataset"],
+        Target(**config["target"]),
+        tuple(config["seeds"]),
+        {
+            split: SplitOutputs(ids, torch.tensor([one[split][2] for one in by_seed]), torch.tensor(target))
+            for split, (ids, target, _) in by_seed[0].items()
+        },
+        tuple(read_history(folder / HISTORY_FILE) for folder in folders),
+        tuple(read_json(folder / "metrics.json")["best_epoch"] for folder in folders),
+    )
+
+
+Values = list[list[float]]
+
+
+def _read_predictions(path: Path) -> dict[str, tuple[tuple[str, ...], Values, Values]]:
+    """Ids, targets and outputs of each split's clips, as `write_seed` wrote them."""
+    found: dict[str, tuple[list[str], Values, Values]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            ids, targets, outputs = found.setdefault(row["split"], ([], [], []))
+            ids.append(row["clip_id"])
+            targets.append([float(value) for name, value in row.items() if name.startswith("target")])
+            outputs.append([float(value) for name, value in row.items() if name.startswith("prediction")])
+    return {split: (tuple(ids), targets, outputs) for split, (ids, targets, outputs) in found.items()}
 
 
 def _named(what: str, target: Target, values: Sequence[float]) -> dict[str, float]:
@@ -157,12 +200,12 @@ def _named(what: str, target: Target, values: Sequence[float]) -> dict[str, floa
     return {f"{what}_{name}": value for name, value in zip(target.outputs, values, strict=True)}
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, str | float]]) -> None:
-    """Write rows that share their columns."""
+def write_csv(path: Path, rows: Sequence[Mapping[str, str | float | None]]) -> None:
+    """Write rows that share their columns; None is an empty cell."""
     replace(path, csv_text(rows).encode())
 
 
-def csv_text(rows: Sequence[Mapping[str, str | float]]) -> str:
+def csv_text(rows: Sequence[Mapping[str, str | float | None]]) -> str:
     """CSV of rows that share their columns."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
@@ -171,16 +214,13 @@ def csv_text(rows: Sequence[Mapping[str, str | float]]) -> str:
     return buffer.getvalue()
 
 
-def _renamed(row: Row) -> Row:
-    return {"valid_loss" if name == "score" else name: value for name, value in row.items()}
-
-
 def _shown(value: float | int | None) -> str:
     if value is None:
         return "undefined"
     return str(value) if isinstance(value, int) else f"{value:.4f}"
 
 
-def _aligned(rows: list[list[str]]) -> str:
+def aligned(rows: list[list[str]]) -> str:
+    """Set rows of cells in columns, their ends below each other."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)

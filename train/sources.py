@@ -6,6 +6,7 @@ from typing import Any
 from sadgr.cache import FeatureSet
 from sadgr.cache.settings_diff import differences
 from sadgr.train.errors import TrainError
+from sadgr.train.loop import Log
 
 
 def described(**feature_sets: FeatureSet | None) -> dict[str, dict[str, Any]]:
@@ -20,6 +21,32 @@ def described(**feature_sets: FeatureSet | None) -> dict[str, dict[str, Any]]:
         for modality, feature_set in feature_sets.items()
         if feature_set is not None
     }
+
+
+def about(**feature_sets: FeatureSet | None) -> dict[str, dict[str, Any]]:
+    """Tell what people call the encoder of each modality, and what is known of it besides; no part of what it is."""
+    return {
+        modality: {"model": feature_set.spec.model, **feature_set.spec.about}
+        for modality, feature_set in feature_sets.items()
+        if feature_set is not None
+    }
+
+
+def report_other_sampling(trained: Mapping[str, Any], now: Mapping[str, Any], log: Log) -> None:
+    """Say what differs where an encoder is the same, but not its word times, sampling or precision; it still fits.
+
+    Args:
+        trained: What `described` gave at training.
+        now: What it gives for the cache at hand.
+        log: Takes a line for each modality.
+    """
+    for modality, before in trained.items():
+        other = now.get(modality, before)
+        if other["fingerprint"] != before["fingerprint"]:
+            listed = "; ".join(differences(before["settings"], other["settings"]))
+            log(
+                f"{modality} features are of the same encoder as in training, but of other word times or sampling: {listed}"
+            )
 
 
 def require_same_encoders(trained: Mapping[str, Any], now: Mapping[str, Any], what: str) -> None:
@@ -43,3 +70,14 @@ def require_same_encoders(trained: Mapping[str, Any], now: Mapping[str, Any], wh
                 f"{what} read {modality} features of another encoder: {before['name']}, now {now[modality]['name']}; "
                 f"choose --{modality} or extract with the same encoder. What differs:\n  {listed}"
             )
+
+
+def is_synthetic(dataset: str, features: Mapping[str, Any]) -> bool:
+    """Whether a data set says of itself, by its name or by what its features were made of, that nobody was recorded.
+
+    Args:
+        dataset: Its name.
+        features: What `described` gives.
+    """
+    encoders = [one["settings"].get("encoder") for one in features.values()]
+    return "synthetic" in dataset.lower() or any(isinstance(one, Mapping) and "synthetic" in one for one in encoders)

@@ -4,16 +4,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
 import pandas as pd
 from torch import Tensor
 from torch.nn import functional
 
+from sadgr.train.config import TaskName
 from sadgr.train.errors import TrainError
 from sadgr.train.metrics import Metrics, classification_metrics, multilabel_metrics, regression_metrics
 
-TaskName = Literal["regression", "classification", "multilabel"]
 SENTIMENT = "label"
 SENTIMENT_COLUMNS = (SENTIMENT, "label_T", "label_A", "label_V")
 EMOTIONS = ("happy", "sad", "anger", "surprise", "disgust", "fear")

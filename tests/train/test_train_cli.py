@@ -24,6 +24,7 @@ from sadgr.cache import (
     source_digest,
 )
 from sadgr.train import cli
+from sadgr.train.commands import learn
 from sadgr.train.config import FIT_PRESETS, PretrainConfig
 
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]
@@ -78,9 +79,11 @@ def test_pretrain_fit_predict(cache: Path, tmp_path: Path) -> None:
     config = json.loads((run / "config.json").read_text())
     assert config["dataset"] == "synthetic"
     assert config["audio_mean"] == "mean_words"  # L_con reads what pretraining read
-    assert config["model"]["d_shared"] == 9 and config["seeds"] == [1111] and "seed" not in config["settings"]
+    assert (
+        config["model"]["settings"]["d_shared"] == 9 and config["seeds"] == [1111] and "seed" not in config["settings"]
+    )
     assert config["target"] == {"task": "regression", "columns": ["label"], "outputs": ["label"]}
-    assert (config["model"]["d_text"], config["model"]["d_audio"], config["model"]["d_video"]) == (10, 12, 14)
+    assert tuple(config["model"]["widths"][name] for name in ("d_text", "d_audio", "d_video")) == (10, 12, 14)
     assert set(config["features"]) == {"text", "audio", "video"} and len(config["labels_sha256"]) == 64
     assert config["versions"]["torch"]
     metrics = json.loads((run / "seed-1111/metrics.json").read_text())
@@ -117,7 +120,7 @@ def test_stopped_by_a_signal_then_started_again(cache: Path, tmp_path: Path, mon
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "log", log)
+        patch.setattr(learn, "log", log)
         assert call("fit", cache, tmp_path / "run", *settings).exit_code == 75
     assert said[-1] == "stopped after epoch 2; start the same command again to go on"
     assert call("predict", tmp_path / "run", cache).exit_code == 2
@@ -221,7 +224,7 @@ def test_several_feature_sets_must_be_named(cache: Path, tmp_path: Path) -> None
     refused = call("fit", cache, tmp_path / "run", "--epochs", 1, *SMALL)
     assert refused.exit_code == 2 and spec.name in refused.stderr
     done("fit", cache, tmp_path / "run", "--epochs", 1, "--video", spec.name, *SMALL)
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["d_video"] == 20
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["widths"]["d_video"] == 20
 
 
 def test_clips_without_any_features_get_no_score(

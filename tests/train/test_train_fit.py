@@ -15,7 +15,7 @@ from sadgr.train.errors import Interrupted, TrainError
 from sadgr.train.fit import FitResult, fit
 from sadgr.train.gather import FitData
 from sadgr.train.loop import Progress, batches, seed_epoch
-from sadgr.train.model import SADGR
+from sadgr.train.models.sadgr import SADGR
 from sadgr.train.tasks import Target
 
 StopAfter = Callable[[int], Callable[[], bool]]
@@ -58,7 +58,7 @@ def data(splits: Splits) -> FitData:
 def run(
     data: FitData, small: ModelConfig, folder: Path, config: FitConfig = CONFIG, stop: Callable[[], bool] = never
 ) -> FitResult:
-    return fit(data, small, config, folder, stop, silent)
+    return fit(data, lambda: SADGR(small), config, folder, stop, silent)
 
 
 def same(one: Tensor | None, other: Tensor | None) -> bool:
@@ -174,7 +174,7 @@ def test_frozen_heads_stay_as_they_were(data: FitData, small: ModelConfig, tmp_p
     for freeze in (True, False):
         folder = tmp_path / str(freeze)
         config = replace(CONFIG, freeze_heads=freeze, epochs=2)
-        fit(data, small, config, folder, never, silent, heads)
+        fit(data, lambda: SADGR(small), config, folder, never, silent, heads)
         kept, _ = read_tensors(folder / "model.safetensors")
         assert all(torch.equal(before[name], kept[f"heads.{name}"]) for name in before) is freeze
 
@@ -203,7 +203,7 @@ def test_a_setting_reaches_what_it_alone_can_move(
 def test_heads_of_other_widths_are_refused(data: FitData, small: ModelConfig, tmp_path: Path) -> None:
     heads = SADGR(replace(small, d_shared=5)).heads.state_dict()
     with pytest.raises(TrainError, match="pretrain on the same feature sets"):
-        fit(data, small, CONFIG, tmp_path, never, silent, heads)
+        fit(data, lambda: SADGR(small), CONFIG, tmp_path, never, silent, heads)
 
 
 def test_one_clip_batches_and_constant_labels_have_a_defined_result(

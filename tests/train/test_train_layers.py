@@ -15,7 +15,7 @@ from sadgr.train.config import Gate, ModelConfig
 from sadgr.train.data import Batch, ClipTensors, clip_tensors, collate
 from sadgr.train.fusion import Fusion
 from sadgr.train.gate import AudioGate, CrossAttention, at_frames
-from sadgr.train.model import SADGR, WordConv
+from sadgr.train.models.sadgr import SADGR, WordConv
 from sadgr.train.ragged import Spans
 
 Array = NDArray[np.float64]

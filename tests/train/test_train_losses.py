@@ -3,6 +3,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from sadgr.train.heads import ProjectionHeads
 from sadgr.train.losses import info_nce, total_loss
@@ -60,5 +62,73 @@ def test_nothing_to_contrast_costs_nothing(n_pairs: int) -> None:
     assert float(info_nce(torch.randn(n_pairs, 4), torch.randn(n_pairs, 4), torch.tensor(3.0))) == 0.0
 
 
+def as_autograd_has_it(text: Tensor, audio: Tensor, scale: Tensor, transcripts: Tensor | None) -> Tensor:
+    """Eq. 9-11 by two cross-entropies, which autograd differentiates."""
+    logits = scale * (functional.normalize(text, dim=-1) @ functional.normalize(audio, dim=-1).T)
+    own = torch.arange(len(text))
+    if transcripts is not None:
+        same = (transcripts[:, None] == transcripts) & ~torch.eye(len(text), dtype=torch.bool)
+        logits = torch.where(same, torch.tensor(-math.inf, dtype=logits.dtype), logits)
+    return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
+
+
+@pytest.mark.parametrize(
+    "transcripts", [None, torch.tensor([0, 1, 2, 0, 3, 0, 1, 4]), torch.zeros(8, dtype=torch.int64)]
+)
+@pytest.mark.parametrize("scale", [1.0, 1 / 0.07, 100.0])
+def test_closed_form_gradient_is_autograd_s(transcripts: Tensor | None, scale: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    values = [torch.randn(8, 5, dtype=torch.float64, generator=generator) for _ in range(2)]
+    found = []
+    for loss in (info_nce, as_autograd_has_it):
+        inputs = [one.clone().requires_grad_() for one in (*values, torch.tensor(scale, dtype=torch.float64))]
+        out = loss(inputs[0], inputs[1], inputs[2], transcripts)
+        (3 * out).backward()  # what comes from above counts too
+        found.append([out, *(one.grad for one in inputs)])
+    for ours, oracle in zip(*found, strict=True):
+        torch.testing.assert_close(ours, oracle, rtol=1e-10, atol=1e-10)
+
+
+def test_gradient_is_that_of_finite_differences() -> None:
+    inputs = [torch.randn(4, 3, dtype=torch.float64).requires_grad_() for _ in range(2)]
+    scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *given: info_nce(*given, torch.tensor([0, 1, 0, 2])), (*inputs, scale))
+
+
+def test_the_sharpest_temperature_overflows_nowhere() -> None:
+    """Each text lies opposite its own audio, so that the right logits are 200 below the largest: exp alone would be 0."""
+    basis = torch.eye(4)
+    text, audio = basis, (-basis + basis.roll(1, dims=0)).requires_grad_()
+    exact = as_autograd_has_it(text.double(), audio.detach().double(), torch.tensor(100.0, dtype=torch.float64), None)
+    loss = info_nce(text, audio, torch.tensor(100.0))
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(float(exact), rel=1e-6) and float(exact) > 100
+    assert audio.grad is not None and bool(audio.grad.isfinite().all())
+
+
+def test_masked_duplicates_have_the_closed_forms() -> None:
+    """A pair is contrasted with those of other transcripts alone: n - 1 of them, and log N becomes the mean of log n."""
+    transcripts = torch.tensor([7, 7, 7, 1, 2, 2])
+    n_contrasted = [4, 4, 4, 6, 5, 5]  # itself among them
+    same = torch.randn(1, 8).expand(6, 8)
+    expected = sum(math.log(n) for n in n_contrasted) / 6
+    assert float(info_nce(same, 3 * same, torch.tensor(5.0), transcripts)) == pytest.approx(expected, abs=1e-6)
+    basis = torch.eye(6, 9)
+    expected = sum(math.log(1 + (n - 1) * math.exp(-1 / 0.5)) for n in n_contrasted) / 6
+    assert float(info_nce(basis, basis, torch.tensor(2.0), transcripts)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_mask_without_duplicates_changes_nothing_and_one_of_duplicates_alone_leaves_nothing() -> None:
+    text, audio = (torch.randn(6, 4).requires_grad_() for _ in range(2))
+    scale = torch.tensor(5.0)
+    assert torch.equal(info_nce(text, audio, scale, torch.arange(6)), info_nce(text, audio, scale))
+    loss = info_nce(text, audio, scale, torch.zeros(6, dtype=torch.int64))
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(0.0, abs=1e-6)
+    assert text.grad is not None and float(text.grad.abs().max()) < 1e-6
+
+
 def test_total_loss_is_eq_21() -> None:
-    assert float(total_loss(torch.tensor(0.5), torch.tensor(2.0), 0.1)) == pytest.approx(0.7)
+    assert float(total_loss(torch.tensor(0.5), {}, {})) == 0.5
+    losses = {"contrastive": torch.tensor(2.0), "other": torch.tensor(1.0)}
+    assert float(total_loss(torch.tensor(0.5), losses, {"contrastive": 0.1})) == pytest.approx(1.7)

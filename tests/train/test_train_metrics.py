@@ -1,14 +1,23 @@
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import accuracy_score, classification_report, f1_score
+from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score
+from torch import Tensor
 
-from sadgr.train.metrics import Metrics, classification_metrics, multilabel_metrics, regression_metrics
+from sadgr.train.metrics import (
+    Grouping,
+    Metrics,
+    classification_metrics,
+    groupings,
+    multilabel_metrics,
+    regression_metrics,
+)
 
 # Rounded half to even as NumPy does: 0.5 -> 0, 1.5 -> 2, 2.5 -> 2, -0.5 -> 0.
 PREDICTION = [0.5, 1.5, -0.4, 2.5, -3.7, 0.0]
@@ -73,6 +82,94 @@ def test_equals_an_oracle_and_is_never_nan(p: np.ndarray, t: np.ndarray) -> None
     if np.ptp(p) and np.ptp(t):
         assert scores["Corr"] == pytest.approx(np.corrcoef(p.astype(float), t.astype(float))[0, 1], abs=1e-6)
     assert all(value is None or np.isfinite(value) for value in scores.values())
+
+
+MMSA_KEYS = {"Has0_acc_2", "Has0_F1_score", "Non0_acc_2", "Non0_F1_score", "Mult_acc_5", "Mult_acc_7", "MAE", "Corr"}
+# Ties of rounding, the classes' edges, both zeros, beyond [-3, 3], and anything between.
+SENTIMENT = st.one_of(
+    st.sampled_from([half / 2 for half in range(-8, 9)]),
+    st.just(-0.0),
+    st.floats(-9, 9, width=32),
+    st.floats(-1e-6, 1e-6, width=32),
+)
+
+
+@pytest.fixture(scope="module")
+def mmsa() -> Callable[..., dict[str, float]]:
+    """MMSA's own code without its rounding to 4 digits, which would hide all below; where it is absent, tests fail."""
+    from MMSA.utils import metricsTop
+
+    def score(p: np.ndarray, t: np.ndarray, dataset: str = "MOSI") -> dict[str, float]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(metricsTop, "round", lambda value, digits: value, raising=False)
+            scores = metricsTop.MetricsTop("regression").getMetics(dataset)
+            return {name: float(value) for name, value in scores(torch.from_numpy(p), torch.from_numpy(t)).items()}
+
+    return score
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.integers(2, 30).flatmap(lambda n: st.tuples(*[arrays(np.float32, n, elements=SENTIMENT)] * 2)))
+@example(
+    (np.float32([0.5, 1.5, 2.5, -0.5, -1.5, -2.5]), np.float32([0, 2, 2, 0, -2, -2]))
+)  # ties go to the even number
+@example((np.float32([0.0, -0.0, 0.0, 1.0]), np.float32([-0.0, 0.0, 1.0, -1.0])))
+@example((np.float32([1.0, 2.0, 3.0]), np.float32([0.5, 1.0, 2.5])))  # one class alone
+@example((np.float32([1.0, -2.0, 3.0]), np.float32([1.0, 1.0, 2.0])))
+@example((np.float32([9.0, -9.0, 3.4]), np.float32([3.0, -3.0, 2.6])))
+def test_equals_mmsa_s_own_code(mmsa: Callable[..., dict[str, float]], both: tuple[np.ndarray, np.ndarray]) -> None:
+    """To 1e-6 wherever MMSA has an answer; where it has none or warns that it has none, ours is None."""
+    p, t = both
+    scores = regression_metrics(p, t)
+    if not t.any():
+        with pytest.raises(IndexError):
+            mmsa(p, t)
+        assert scores["Non0_acc_2"] is scores["Non0_F1_score"] is None
+        return
+    for dataset in ("MOSI", "MOSEI"):
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            theirs = mmsa(p, t, dataset)
+        assert theirs.keys() == MMSA_KEYS
+        constant = not np.ptp(p) or not np.ptp(t)
+        assert constant or not (warned or np.isnan(theirs["Corr"]))
+        for name, value in theirs.items():
+            if name == "Corr" and constant:
+                assert scores[name] is None
+            else:
+                assert scores[name] == pytest.approx(value, abs=1e-6), name
+
+
+@pytest.mark.parametrize("dataset", ["MOSI", "MOSEI"])
+def test_equals_mmsa_on_a_split_of_the_published_size(mmsa: Callable[..., dict[str, float]], dataset: str) -> None:
+    rng = np.random.default_rng(11)
+    t = (rng.integers(-15, 16, 4659) / 5).astype(np.float32)
+    p = (0.7 * t + rng.standard_normal(4659)).astype(np.float32)
+    scores = regression_metrics(p, t)
+    for name, value in mmsa(p, t, dataset).items():
+        assert scores[name] == pytest.approx(value, abs=1e-6), name
+
+
+def test_where_mmsa_gives_nan_and_warns_ours_is_none(mmsa: Callable[..., dict[str, float]]) -> None:
+    varied = np.float32([1.0, -1.0, 2.0])
+    for p, t in (
+        (np.full(3, 0.5, np.float32), varied),  # constant prediction
+        (varied, np.full(3, 0.5, np.float32)),  # constant truth
+        (np.float32([1.0]), np.float32([2.0])),  # one clip
+    ):
+        with pytest.warns(RuntimeWarning):
+            assert np.isnan(mmsa(p, t)["Corr"])
+        assert regression_metrics(p, t)["Corr"] is None
+        others = {name: value for name, value in regression_metrics(p, t).items() if name in MMSA_KEYS - {"Corr"}}
+        assert all(isinstance(value, float) and np.isfinite(value) for value in others.values())
+
+
+def test_a_constant_that_mmsa_takes_for_a_correlation_is_undefined(mmsa: Callable[..., dict[str, float]]) -> None:
+    """0.1 does not average to itself in binary: NumPy then correlates what rounding left over."""
+    p, t = np.full(13, 0.1, np.float32), np.linspace(-3, 3, 13, dtype=np.float32)
+    theirs = mmsa(p, t)["Corr"]
+    assert np.ptp(p) == 0 and regression_metrics(p, t)["Corr"] is None
+    assert np.isnan(theirs) or abs(theirs) <= 1.0
 
 
 def test_torch_and_numpy_and_columns_agree() -> None:
@@ -158,3 +255,74 @@ def test_outputs_that_cannot_be_scored_are_named(metrics: Callable[..., Metrics]
     ):
         with pytest.raises(ValueError, match=message):
             metrics(logits, target, ("a", "b"))
+
+
+def scores_by_class(outputs: Tensor, target: Tensor, task: str, names: tuple[str, ...]) -> list[Grouping]:
+    found = groupings(outputs, target, task, names)
+    for one in found:
+        supports = [row["support"] for row in one.scores().values()]
+        assert sum(int(support or 0) for support in supports) == one.counts.sum()
+    return found
+
+
+def weighted(one: Grouping) -> float:
+    """F1 weighted by support, from the report's own rows."""
+    rows = one.scores().values()
+    return sum(float(row["F1"] or 0) * int(row["support"] or 0) for row in rows) / one.counts.sum()
+
+
+def test_reports_by_class_by_hand() -> None:
+    found = scores_by_class(torch.tensor(PREDICTION)[:, None], torch.tensor(TRUTH)[:, None], "regression", ("label",))
+    assert [one.name for one in found] == ["seven classes", "negative / non-negative", "negative / positive"]
+    # rounded: p = 0 2 0 2 -3 0, t = 0 2 1 3 -3 -1
+    seven = found[0].scores()
+    assert list(seven) == ["-3", "-2", "-1", "0", "1", "2", "3"]
+    assert seven["0"] == {"precision": pytest.approx(1 / 3), "recall": 1.0, "F1": 0.5, "support": 1}
+    assert seven["2"] == {"precision": 0.5, "recall": 1.0, "F1": pytest.approx(2 / 3), "support": 1}
+    assert seven["3"] == {"precision": None, "recall": 0.0, "F1": 0.0, "support": 1}  # never predicted
+    assert seven["-2"] == {"precision": None, "recall": None, "F1": None, "support": 0}  # in neither
+    # without the first clip, p > 0: T F T F F; t > 0: T T T F F
+    assert found[2].scores() == {
+        "negative": {"precision": pytest.approx(2 / 3), "recall": 1.0, "F1": pytest.approx(0.8), "support": 2},
+        "positive": {"precision": 1.0, "recall": pytest.approx(2 / 3), "F1": pytest.approx(0.8), "support": 3},
+    }
+
+
+@settings(deadline=None)
+@given(st.integers(1, 20).flatmap(lambda n: st.tuples(*[arrays(np.float32, n, elements=SENTIMENT)] * 2)))
+def test_reports_by_class_add_up_to_the_scores(both: tuple[np.ndarray, np.ndarray]) -> None:
+    p, t = both
+    scores = regression_metrics(p, t)
+    seven, has0, non0 = scores_by_class(
+        torch.from_numpy(p)[:, None], torch.from_numpy(t)[:, None], "regression", ("label",)
+    )
+    for one, accuracy, f1 in (
+        (seven, "Mult_acc_7", None),
+        (has0, "Has0_acc_2", "Has0_F1_score"),
+        (non0, "Non0_acc_2", "Non0_F1_score"),
+    ):
+        if one.counts.sum():
+            assert np.trace(one.counts) / one.counts.sum() == pytest.approx(scores[accuracy])
+            assert f1 is None or weighted(one) == pytest.approx(scores[f1])
+        else:
+            assert scores[accuracy] is None
+
+
+@settings(deadline=None)
+@given(arrays(np.int64, 13, elements=st.integers(0, 3)), arrays(np.int64, 13, elements=st.integers(0, 3)))
+def test_reports_of_classes_and_labels_are_scikit_learn_s(p: np.ndarray, t: np.ndarray) -> None:
+    outputs, target = torch.eye(N_CLASSES)[torch.from_numpy(p)], torch.from_numpy(t)[:, None].float()
+    (one,) = scores_by_class(outputs, target, "classification", CLASS_NAMES)
+    assert (one.counts == confusion_matrix(t, p, labels=range(N_CLASSES))).all()
+    report = classification_report(t, p, labels=range(N_CLASSES), output_dict=True, zero_division=np.nan)
+    labels = scores_by_class(outputs - 0.5, torch.eye(N_CLASSES)[torch.from_numpy(t)], "multilabel", CLASS_NAMES)
+    for number, (name, row) in enumerate(one.scores().items()):
+        theirs = report[str(number)]
+        assert row["support"] == theirs["support"]
+        for ours, key in (("precision", "precision"), ("recall", "recall"), ("F1", "f1-score")):
+            value = theirs[key]
+            assert row[ours] is None if np.isnan(value) else row[ours] == pytest.approx(value)
+        assert labels[number].name == name and labels[number].scores()["with"] == row
+    assert weighted(one) == pytest.approx(classification_metrics(outputs, target[:, 0], CLASS_NAMES)["F1_weighted"])
+    found = multilabel_metrics(outputs - 0.5, torch.eye(N_CLASSES)[torch.from_numpy(t)], CLASS_NAMES)
+    assert [weighted(label) for label in labels] == pytest.approx([found[f"F1_{name}"] for name in CLASS_NAMES])

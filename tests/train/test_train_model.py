@@ -12,8 +12,7 @@ from torch.nn import functional
 from sadgr.cache import ClipFeatures
 from sadgr.train.config import Gate, ModelConfig
 from sadgr.train.data import Batch, ClipTensors, clip_tensors, collate
-from sadgr.train.losses import info_nce
-from sadgr.train.model import SADGR
+from sadgr.train.models.sadgr import SADGR
 
 Make = Callable[..., ClipFeatures]
 WITHOUT = ("", "text", "audio", "video", "text audio", "text video", "audio video", "text audio video")
@@ -105,7 +104,7 @@ def test_every_row_has_the_table_s_shape(gate: Gate, small: ModelConfig, make_cl
         "head": (3, 1),
     }
     assert output.prediction.shape == (3, 1)
-    assert output.text_shared.shape == output.audio_shared.shape == (3, small.d_shared)
+    assert all(one.shape == (3, small.d_shared) for one in model.shared(batch))
     assert (output.gate is None) == (gate in ("none", "attention"))
     if output.gate is not None:
         assert output.gate.shape == (by_clip if gate == "audio" else by_frame)
@@ -152,7 +151,7 @@ def test_gradient_reaches_every_parameter(gate: Gate, layers: int, small: ModelC
     model, batch = SADGR(replace(small, gate=gate, gate_layers=layers)), mixed_batch(small, make_clip)
     output = model(batch)
     task = functional.l1_loss(output.prediction, batch.target)
-    (task + 0.1 * info_nce(output.text_shared, output.audio_shared, output.logit_scale)).backward()  # type: ignore[no-untyped-call]
+    (task + 0.1 * output.losses["contrastive"]).backward()  # type: ignore[no-untyped-call]
     # Softmax ignores what is the same for all keys of a query: these are in the table, yet have nothing to do.
     inert = {"word_attention.bias", "video_attention.key.bias", "cross_attention.key.bias"}
     for name, parameter in model.named_parameters():
@@ -186,10 +185,10 @@ def test_learned_vector_stands_in_for_what_is_missing(
 
 def test_contrast_counts_only_clips_with_both_means(small: ModelConfig, make_clip: Make) -> None:
     batch = mixed_batch(small, make_clip)
-    output = SADGR(small)(batch)
-    assert len(output.text_shared) == int(batch.paired.sum()) == 3  # whole, whole, and the one without video
+    text, audio = SADGR(small).shared(batch)
+    assert len(text) == len(audio) == int(batch.paired.sum()) == 3  # whole, whole, and the one without video
     alone: list[ClipTensors] = [clip_tensors(make_clip("a", 0, without="audio"), small)]
-    assert len(SADGR(small)(collate(alone)).text_shared) == 0
+    assert len(SADGR(small).shared(collate(alone))[0]) == 0
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from sadgr.cache import ClipFeatures
+from sadgr.train.apply import run_predict
 from sadgr.train.checkpoint import read_json, write_json
 from sadgr.train.config import FitConfig, Gate, ModelConfig
 from sadgr.train.data import Clips, clip_tensors
 from sadgr.train.errors import TrainError
-from sadgr.train.jobs import FitRequest, run_fit, run_predict
-from sadgr.train.model import SADGR
+from sadgr.train.jobs import FitRequest, run_fit
+from sadgr.train.models.sadgr import SADGR
+from sadgr.train.opened import Source
 from sadgr.train.predict import load_run, predict
 
 Make = Callable[..., ClipFeatures]
@@ -41,11 +43,6 @@ def test_predictions_come_in_the_clips_order_whatever_the_batches(
     torch.testing.assert_close(found.gate_mean, torch.stack(gates).detach(), atol=1e-6, rtol=0)
 
 
-def test_no_clips_have_no_predictions(small: ModelConfig) -> None:
-    found = predict(SADGR(replace(small, n_outputs=3)), Clips([]))
-    assert found.outputs.shape == (0, 3)
-
-
 def silent(_: str) -> None:
     """Take a log line."""
 
@@ -69,9 +66,9 @@ def test_a_run_predicts_what_training_saw(
     gate: Gate, seeds: tuple[int, ...], cache: Path, small: ModelConfig, tmp_path: Path
 ) -> None:
     trained = fitted(cache, tmp_path / "run", replace(small, gate=gate), seeds)
-    rows, without = run_predict(tmp_path / "run", cache, None, (None, None, None), silent)
+    rows, without = run_predict(tmp_path / "run", Source(cache), silent)
     assert len(rows) == 18 and not without
-    columns = {"clip_id", "prediction"}
+    columns = {"clip_id", "prediction", "class_7", "polarity"}
     columns |= {"low", "high"} if len(seeds) > 1 else set()
     columns |= {"gate_mean"} if gate != "none" else set()
     assert all(set(row) == columns for row in rows)
@@ -92,9 +89,9 @@ def test_a_run_predicts_what_training_saw(
 
 def test_each_seed_s_model_is_read_back(cache: Path, small: ModelConfig, tmp_path: Path) -> None:
     trained = fitted(cache, tmp_path / "run", small, (5, 6))
-    models, config = load_run(tmp_path / "run")
+    models, widths, config = load_run(tmp_path / "run")
     assert config["seeds"] == [5, 6] and not any(model.training for model in models)
-    assert models[0].config == small
+    assert models[0].config == small and (widths.d_text, widths.n_outputs, widths.n_train) == (small.d_text, 1, 12)
     one, other = (dict(model.named_parameters()) for model in models)
     assert not torch.equal(one["head.weight"], other["head.weight"])
     assert not torch.equal(trained[0]["test"], trained[1]["test"])
@@ -108,10 +105,13 @@ def test_damaged_run_is_named(cache: Path, small: ModelConfig, tmp_path: Path) -
     with pytest.raises(TrainError, match="is unfinished: start the same sadgr-train fit again"):
         load_run(run)
     (tmp_path / "kept").rename(metrics)
-    write_json(run / "config.json", {**config, "model": {**config["model"], "d_model": 99}})
+    write_json(
+        run / "config.json",
+        {**config, "model": {**config["model"], "settings": {**config["model"]["settings"], "d_model": 99}}},
+    )
     with pytest.raises(TrainError, match=r"seed-5.model\.safetensors does not fit its run's config\.json"):
         load_run(run)
-    write_json(run / "config.json", {**config, "model": {"d_model": 8}})
+    write_json(run / "config.json", {**config, "model": {"name": "sadgr"}})
     with pytest.raises(TrainError, match="does not describe a model of this version"):
         load_run(run)
     write_json(run / "config.json", config)

@@ -20,7 +20,7 @@ from sadgr.train.fit import FitResult
 from sadgr.train.gather import FitData
 from sadgr.train.metrics import Metrics
 from sadgr.train.predict import Predicted
-from sadgr.train.report import csv_text, metrics_table, over_seeds, prediction_rows, write_seed
+from sadgr.train.report import metrics_table, over_seeds, write_seed
 from sadgr.train.tasks import Target
 
 SENTIMENT = Target("regression", ("label",), ("label",))
@@ -81,37 +81,6 @@ def test_table_of_classes_has_their_columns() -> None:
     )
     assert header == ["data set", "split", "N", "accuracy", "F1 weighted", "F1 macro"]
     assert row == ["iemocap", "test", "2", "0.5000", "0.4000", "0.3000"]
-
-
-def test_regression_rows_hold_mean_least_and_most_of_the_seeds() -> None:
-    seeds = [Predicted(torch.tensor([[1.0], [-2.0]]), torch.tensor([0.2, 0.4]))]
-    assert prediction_rows(["a", "b"], seeds, SENTIMENT) == [
-        {"clip_id": "a", "prediction": 1.0, "gate_mean": pytest.approx(0.2)},
-        {"clip_id": "b", "prediction": -2.0, "gate_mean": pytest.approx(0.4)},
-    ]
-    seeds += [Predicted(torch.tensor([[4.0], [-1.0]]), torch.tensor([0.6, 0.0]))]
-    rows = prediction_rows(["a", "b"], seeds, SENTIMENT)
-    assert rows[0] == {"clip_id": "a", "prediction": 2.5, "low": 1.0, "high": 4.0, "gate_mean": pytest.approx(0.4)}
-    assert rows[1] == {"clip_id": "b", "prediction": -1.5, "low": -2.0, "high": -1.0, "gate_mean": pytest.approx(0.2)}
-
-
-def test_class_rows_hold_the_likeliest_of_mean_probabilities() -> None:
-    """One seed is sure of glad, two lean to calm: probabilities are averaged, not votes."""
-    sure, leaning = torch.tensor([[0.0, 0.0, 9.0]]), torch.tensor([[0.1, 0.0, 0.0]])
-    (row,) = prediction_rows(["a"], [Predicted(one, None) for one in (sure, leaning, leaning)], MOOD)
-    expected = torch.stack([sure.softmax(-1), leaning.softmax(-1), leaning.softmax(-1)]).mean(dim=0)[0].tolist()
-    assert row.pop("prediction") == "glad" and row.pop("clip_id") == "a"
-    assert row == {f"p_{name}": pytest.approx(value) for name, value in zip(MOOD.outputs, expected, strict=True)}
-    assert sum(float(value) for value in row.values()) == pytest.approx(1.0)
-
-
-def test_label_rows_hold_those_more_likely_than_not() -> None:
-    found = Predicted(torch.tensor([[2.0, 0.1], [-1.0, -0.1], [-1.0, 3.0]]), None)
-    rows = prediction_rows(["a", "b", "c"], [found], EMOTIONS)
-    assert [row["prediction"] for row in rows] == ["happy sad", "", "sad"]
-    assert rows[0]["p_happy"] == pytest.approx(1 / (1 + math.exp(-2.0)))
-    header, *lines = csv.reader(csv_text(rows).splitlines())
-    assert header == ["clip_id", "prediction", "p_happy", "p_sad"] and len(lines) == 3
 
 
 def clip(clip_id: str, target: tuple[float, ...], small: ModelConfig) -> ClipTensors:

@@ -134,7 +134,7 @@ def test_run_of_other_settings_or_data_is_refused(
             replace(request, config=replace(request.config, learning_rate=0.5)),
         ),
         (r"seeds: \[3\], now \[3, 4\]", cache, request_of(3, 4)),
-        ("model.gate: audio, now none", cache, replace(request, model=replace(request.model, gate="none"))),
+        ("model.settings.gate: audio, now none", cache, replace(request, model=replace(request.model, gate="none"))),
         ("target.task: regression, now classification", cache, replace(request, task="classification")),
         (r"labels_sha256.*(?s:.)*clips: ", write_cache(labelled(18)[0], labels, name="corrected"), request),
     ]

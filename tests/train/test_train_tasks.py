@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from sadgr.train.config import TaskName
 from sadgr.train.errors import TrainError
 from sadgr.train.metrics import regression_metrics
-from sadgr.train.tasks import EMOTIONS, SENTIMENT_CLASSES, TASKS, Target, TaskName, choose_target
+from sadgr.train.tasks import EMOTIONS, SENTIMENT_CLASSES, TASKS, Target, choose_target
 
 
 def table(**columns: list[object]) -> pd.DataFrame:

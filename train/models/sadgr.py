@@ -1,7 +1,5 @@
 """SADGR: the fine-tuned model of METHOD.md section 3, row by row."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
@@ -11,26 +9,12 @@ from sadgr.train.data import Batch
 from sadgr.train.fusion import Fusion
 from sadgr.train.gate import AudioGate, CrossAttention, at_frames
 from sadgr.train.heads import ProjectionHeads
+from sadgr.train.losses import info_nce
+from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.ragged import Spans
 
-
-@dataclass(frozen=True)
-class Output:
-    """What the model says about a batch.
-
-    Attributes:
-        prediction: (B, n_outputs).
-        text_shared: (P, S) projected text means of the P clips that have both means, for L_con.
-        audio_shared: (P, S) projected audio means of the same clips.
-        logit_scale: Scalar 1 / tau.
-        gate: (B, Dv) in [0, 1], or (F, Dv) where it is one of frames; None where there is none.
-    """
-
-    prediction: Tensor
-    text_shared: Tensor
-    audio_shared: Tensor
-    logit_scale: Tensor
-    gate: Tensor | None
+CONTRASTIVE = "contrastive"
+"""L_con of eq. 21, whose weight is lambda."""
 
 
 class WordConv(nn.Module):
@@ -47,31 +31,6 @@ class WordConv(nn.Module):
         middle = len(parts) // 2
         moved = [words.shifted(part, middle - place) for place, part in enumerate(parts)]
         return torch.stack(moved).sum(dim=0) + self.conv.bias  # type: ignore[operator]  # it has a bias
-
-
-class MissingVectors(nn.Module):
-    """Learned stand-ins, one of each encoder's width, for modalities that a clip does not have."""
-
-    def __init__(self, *widths: int) -> None:
-        super().__init__()
-        self.vectors = nn.ParameterList(nn.Parameter(0.02 * torch.randn(width)) for width in widths)
-
-    def forward(self, present: Tensor, complete: Tensor, *sequences: tuple[Tensor, Spans]) -> list[Tensor]:
-        """Replace rows of absent modalities.
-
-        Args:
-            present: (B, len(sequences)) bool.
-            complete: (len(sequences),) bool on the CPU: whether all clips have it, so that its rows stay as they are, and no
-                gradient is sought for them.
-            sequences: rows (R, D) each, and how they belong to clips.
-
-        Returns:
-            The rows, with the learned vector at each of a clip that lacks the modality.
-        """
-        return [
-            rows if complete[i] else torch.where(present[spans.owners, i, None], rows, vector)
-            for i, ((rows, spans), vector) in enumerate(zip(sequences, self.vectors, strict=True))
-        ]
 
 
 class SADGR(nn.Module):
@@ -104,8 +63,12 @@ class SADGR(nn.Module):
         text = self.word_attention(text, audio, words)  # (W, M)
         guided, gate = self._guided(video, frames, audio_words, words)  # (B, Dv)
         fused = self.fusion(words.mean(text), words.mean(audio), guided)  # (B, fusion_hidden)
-        text_shared, audio_shared = self.heads(batch.text_mean[batch.paired], batch.audio_mean[batch.paired])
-        return Output(self.head(fused), text_shared, audio_shared, self.heads.logit_scale(), gate)  # head: eq. 20
+        losses = {CONTRASTIVE: info_nce(*self.shared(batch), self.heads.logit_scale())} if self.training else {}
+        return Output(self.head(fused), losses, gate)  # head: eq. 20
+
+    def shared(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Project the means of the P clips that have both, for L_con: text and audio, (P, S) each."""
+        return self.heads(batch.text_mean[batch.paired], batch.audio_mean[batch.paired])  # type: ignore[no-any-return]
 
     def _guided(self, video: Tensor, frames: Spans, audio: Tensor, words: Spans) -> tuple[Tensor, Tensor | None]:
         """Return each clip's video as its audio lets it pass, averaged over frames, (B, Dv), and the gate."""

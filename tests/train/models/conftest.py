@@ -1,0 +1,1 @@
+"""Nothing of its own: fixtures come from tests/train/conftest.py, checks that models share from checks.py beside this."""

@@ -1,0 +1,126 @@
+"""What several models are built of: pooled clips, small networks, and sequences step by step for recurrences."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
+
+from sadgr.train.config import Widths
+from sadgr.train.data import Batch
+from sadgr.train.models.protocol import MissingVectors
+from sadgr.train.ragged import Spans
+
+
+class Pooled(nn.Module):
+    """Each modality's mean over a clip's words or frames; a learned vector where the clip lacks it."""
+
+    def __init__(self, widths: Widths) -> None:
+        super().__init__()
+        self.missing = MissingVectors(widths.d_text, widths.d_audio, widths.d_video)
+
+    def forward(self, batch: Batch) -> list[Tensor]:
+        """Give text (B, Dt), audio (B, Da) and video (B, Dv)."""
+        words, frames, clips = batch.words, batch.frames, row_a_clip(batch)
+        means = words.mean(batch.text), words.mean(batch.audio), frames.mean(batch.video)
+        return self.missing(batch.present, batch.complete, *((mean, clips) for mean in means))  # type: ignore[no-any-return]
+
+
+def row_a_clip(batch: Batch) -> Spans:
+    """Give the spans of what has one row for each clip."""
+    return Spans.of([1] * len(batch.words), batch.present.device)
+
+
+class Layers(nn.Sequential):
+    """Dropout, then linear maps with ReLU after each: the small networks of TFN, LMF and plain baselines.
+
+    Args:
+        widths: Of the input, then of each layer.
+        dropout: Of the input.
+    """
+
+    def __init__(self, *widths: int, dropout: float = 0.0) -> None:
+        layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.ReLU())]
+        super().__init__(nn.Dropout(dropout), *layers)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Rows of all clips, step by step: the first of each, longest clip first, then the second of those that have one, ...
+
+    It is what torch calls a packed sequence. A recurrence over it does nothing for padding, and what works row by row sees
+    the rows of all steps at once.
+
+    Attributes:
+        places: (R,) where among the rows, end to end, each stands.
+        counts: (L,) int64 on the CPU: clips that have a step; falling.
+        previous: (R,) for each row the place, step by step, of the one before it in its clip, plus 1; 0 where there is none.
+        last: (B,) the place, step by step, of each clip's last row, in the clips' own order.
+    """
+
+    places: Tensor
+    counts: Tensor
+    previous: Tensor
+    last: Tensor
+
+    @classmethod
+    def of(cls, spans: Spans) -> "Steps":
+        """Put the rows of spans in order."""
+        lengths = spans.lengths.numpy()
+        order = np.argsort(-lengths, kind="stable")
+        counts = (np.arange(lengths.max())[:, None] < lengths).sum(axis=1)  # (L,)
+        starts = np.cumsum(counts) - counts
+        step, rank = np.repeat(np.arange(len(counts)), counts), np.arange(counts.sum()) - np.repeat(starts, counts)
+        first = np.cumsum(lengths) - lengths
+        last = np.empty_like(order)
+        last[order] = starts[lengths[order] - 1] + np.arange(len(order))
+        previous = np.where(step > 0, starts[step - 1] + rank + 1, 0)
+        there = [torch.from_numpy(one).to(spans.device) for one in (first[order[rank]] + step, previous, last)]
+        return cls(there[0], torch.from_numpy(counts), *there[1:])
+
+    def packed(self, rows: Tensor) -> PackedSequence:
+        """Give rows (R, D), end to end, as torch's recurrences take them."""
+        return PackedSequence(rows[self.places], self.counts)
+
+    def before(self, values: Tensor) -> Tensor:
+        """Give for each row, step by step, (R, D), what the one before it has; zeros for the first."""
+        return functional.pad(values, (0, 0, 1, 0))[self.previous]
+
+
+class LastState(nn.Module):
+    """One LSTM over a clip's words: its output at the last one."""
+
+    def __init__(self, d_in: int, hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(d_in, hidden)
+
+    def forward(self, rows: Tensor, words: Spans) -> Tensor:
+        """Turn words (W, d_in) into (B, hidden)."""
+        steps = Steps.of(words)
+        outputs, _ = self.lstm(steps.packed(rows))
+        return outputs.data[steps.last]  # type: ignore[no-any-return]
+
+
+def at_words(video: Tensor, frames: Spans, words: Spans) -> Tensor:
+    """Bring frames to the words' axis: (F, Dv) to (W, Dv), the mean of the frames of each word's time.
+
+    Training reads no word times, so words, like frames, are taken to be spread evenly over the clip (see `gate.at_frames`
+    for the way back). A frame counts for the word that holds its centre; a word that holds none takes the frame that holds
+    its centre.
+    """
+    n_words, n_frames = words.lengths.numpy(), frames.lengths.numpy()
+    own_words, own_frames = np.repeat(n_words, n_words), np.repeat(n_frames, n_words)  # (W,) of each word's clip
+    word = np.arange(len(own_words)) - np.repeat(np.cumsum(n_words) - n_words, n_words)
+    # Whole numbers: frame j's centre (2 j + 1) / 2 F lies in [i / N, (i + 1) / N) for j from `begin` up to `end`.
+    begin = -((own_words - 2 * word * own_frames) // (2 * own_words))
+    end = -((own_words - 2 * (word + 1) * own_frames) // (2 * own_words))
+    nearest = (2 * word + 1) * own_frames // (2 * own_words)
+    begin, counts = np.where(end > begin, begin, nearest), np.maximum(end - begin, 1)
+    offsets = np.cumsum(counts) - counts
+    begin = begin + np.repeat(np.cumsum(n_frames) - n_frames, n_words)  # among all frames
+    places = np.repeat(begin - offsets, counts) + np.arange(counts.sum())
+    chosen, bags = (torch.from_numpy(one).to(video.device) for one in (places, offsets))
+    return functional.embedding_bag(chosen, video, bags, mode="mean")

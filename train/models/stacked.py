@@ -1,0 +1,134 @@
+"""Several transformers of one shape side by side, their weights stacked, so that small ones use a machine well.
+
+Rows of S transformers are (S, R, D): R rows of clips end to end. Attention takes its S times H heads in one call.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sadgr.train.ragged import Group, Spans
+
+
+class StackedLinear(nn.Module):
+    """S affine maps; weights begin as Glorot's, biases at 0.
+
+    Args:
+        stack: S.
+        d_in: Width of a row.
+        d_out: What one map makes of it.
+        maps: Maps of the same row in each of the S, side by side in what comes out.
+    """
+
+    def __init__(self, stack: int, d_in: int, d_out: int, maps: int = 1) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(stack, d_in, maps * d_out))
+        self.bias = nn.Parameter(torch.zeros(stack * maps * d_out))  # one axis: it does not decay as a matrix does
+        with torch.no_grad():
+            for one in self.weight:
+                for block in one.chunk(maps, dim=1):
+                    nn.init.xavier_uniform_(block)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Map (S, R, d_in) to (S, R, maps * d_out)."""
+        return torch.baddbmm(self.bias.view(len(self.weight), 1, -1), rows, self.weight)
+
+
+class StackedNorm(nn.Module):
+    """S layer norms."""
+
+    def __init__(self, stack: int, width: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(stack * width))
+        self.bias = nn.Parameter(torch.zeros(stack * width))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Normalise the last axis of (S, R, width)."""
+        stack, width = len(rows), rows.shape[-1]
+        normal = functional.layer_norm(rows, (width,))
+        return torch.addcmul(self.bias.view(stack, 1, width), normal, self.gain.view(stack, 1, width))
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Which source rows each clip's target rows attend to: clips of like target length stand together.
+
+    Attributes:
+        target: Spans of the rows that ask.
+        source: Spans of the same clips' rows that answer.
+    """
+
+    target: Spans
+    source: Spans
+
+    @cached_property
+    def parts(self) -> list[tuple[Group, Tensor, Tensor | None]]:
+        """Groups of target rows; the source rows of their clips, (b * L,); their mask (b, 1, 1, L), None where all are valid."""
+        order = torch.argsort(self.target.lengths, stable=True)
+        starts = self.source.lengths.cumsum(0) - self.source.lengths
+        found, first = [], 0
+        for group in self.target.groups:
+            clips = order[first : first + len(group.mask)]
+            lengths = self.source.lengths[clips][:, None]  # (b, 1)
+            places = torch.arange(int(lengths.max()))
+            rows = starts[clips][:, None] + torch.minimum(places, lengths - 1)  # what stands at padding is masked
+            mask = None if bool((lengths == lengths[0]).all()) else (places < lengths)[:, None, None]
+            device = self.source.device
+            found.append((group, rows.flatten().to(device), None if mask is None else mask.to(device)))
+            first += len(clips)
+        return found
+
+    def gathered(self, rows: Tensor, width: int) -> list[list[Tensor]]:
+        """Bring source rows to their clips, once for all that was computed of them.
+
+        Args:
+            rows: (S, R, n * width): n maps of each source row.
+            width: D.
+
+        Returns:
+            n lists, a tensor (b, L, S * D) for each group in them.
+        """
+        by_map = rows.unflatten(2, (-1, width)).permute(1, 2, 0, 3)  # (R, n, S, D)
+        groups = [
+            by_map[chosen].flatten(2).unflatten(0, (len(group.mask), -1)).unbind(2) for group, chosen, _ in self.parts
+        ]
+        return [list(of_map) for of_map in zip(*groups, strict=True)]
+
+    def attend(self, queries: Tensor, keys: list[Tensor], values: list[Tensor], heads: int) -> Tensor:
+        """Attend by scaled dot products, with H heads in each of S transformers.
+
+        Args:
+            queries: (S, R, D) target rows.
+            keys: (b, L, S * D) of each group, as `gathered` gives them.
+            values: Likewise.
+            heads: H.
+
+        Returns:
+            (S, R, D).
+        """
+        stack, count, width = queries.shape
+        flat = self.target.sorted(queries.transpose(0, 1).reshape(count, stack * width))  # (R, S * D)
+        attended = []
+        for (group, _, mask), key, value in zip(self.parts, keys, values, strict=True):
+            by_head = [  # (b, S * H, L, D / H) each
+                one.unflatten(2, (stack * heads, -1)).transpose(1, 2) for one in (group.padded(flat), key, value)
+            ]
+            out = functional.scaled_dot_product_attention(*by_head, attn_mask=mask)
+            attended.append(group.flat(out.transpose(1, 2).flatten(2)))  # (rows of the group, S * D)
+        return self.target.unsorted(attended).view(count, stack, width).transpose(0, 1)
+
+
+class FeedForward(nn.Module):
+    """Two maps of each row, 4 times as wide between them, with ReLU."""
+
+    def __init__(self, stack: int, width: int) -> None:
+        super().__init__()
+        self.wide = StackedLinear(stack, width, 4 * width)
+        self.narrow = StackedLinear(stack, 4 * width, width)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Map (S, R, width) to (S, R, width)."""
+        return self.narrow(self.wide(rows).relu())  # type: ignore[no-any-return]  # torch: __call__ is Any

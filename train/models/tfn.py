@@ -1,0 +1,83 @@
+"""TFN, Tensor Fusion Network (Zadeh et al., EMNLP 2017), over cached features.
+
+Three networks embed the modalities; the outer product of the embeddings, each with a 1 put in front, holds every product of
+one, two or three of their entries; a network of two layers reads it.
+
+Where the paper is open or another choice was made: the text network is one LSTM over the words whose last output goes
+through two ReLU layers; dropout acts on what enters each network, and between the reader's two layers; the
+prediction is plain linear, where the paper squeezes regression into [-3, 3] by a sigmoid, so that one output layer serves
+regression, classes and labels.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sadgr.train.config import Widths
+from sadgr.train.data import Batch
+from sadgr.train.models.parts import LastState, Layers, row_a_clip
+from sadgr.train.models.protocol import MissingVectors, Output
+
+
+@dataclass(frozen=True)
+class TFNConfig:
+    """Settings: units of the LSTM, of the three embeddings and of the reader's two layers; defaults are the paper's."""
+
+    lstm_hidden: int = 128
+    text_hidden: int = 128
+    audio_hidden: int = 32
+    video_hidden: int = 32
+    fusion_hidden: int = 128
+    dropout: float = 0.15
+
+
+class Embeddings(nn.Module):
+    """Modality embedding subnetworks (section 4.1): a clip's words, audio mean and video mean to one vector each."""
+
+    def __init__(
+        self, widths: Widths, lstm_hidden: int, text_hidden: int, audio_hidden: int, video_hidden: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.missing = MissingVectors(widths.d_text, widths.d_audio, widths.d_video)
+        self.lstm = LastState(widths.d_text, lstm_hidden)
+        self.text = Layers(lstm_hidden, text_hidden, text_hidden, dropout=dropout)
+        self.audio = Layers(widths.d_audio, audio_hidden, audio_hidden, audio_hidden, dropout=dropout)
+        self.video = Layers(widths.d_video, video_hidden, video_hidden, video_hidden, dropout=dropout)
+
+    def forward(self, batch: Batch) -> list[Tensor]:
+        """Give z_text, z_audio and z_video, (B, 1 + units) each: a 1, then the embedding."""
+        clips = row_a_clip(batch)
+        audio, video = batch.words.mean(batch.audio), batch.frames.mean(batch.video)
+        text, audio, video = self.missing(
+            batch.present, batch.complete, (batch.text, batch.words), (audio, clips), (video, clips)
+        )
+        embedded = self.text(self.lstm(text, batch.words)), self.audio(audio), self.video(video)
+        return [functional.pad(one, (1, 0), value=1.0) for one in embedded]
+
+
+def outer_product(text: Tensor, audio: Tensor, video: Tensor) -> Tensor:
+    """Multiply each entry with each (section 4.2): (B, T), (B, A) and (B, V) to (B, T * A * V), video's entries fastest."""
+    pairs = (audio[:, :, None] * video[:, None, :]).flatten(1)  # (B, A * V)
+    return (text[:, :, None] * pairs[:, None, :]).flatten(1)
+
+
+class TFN(nn.Module):
+    """Tensor fusion of three embeddings."""
+
+    def __init__(self, widths: Widths, config: TFNConfig = TFNConfig()) -> None:
+        super().__init__()
+        c = config
+        self.embeddings = Embeddings(
+            widths, c.lstm_hidden, c.text_hidden, c.audio_hidden, c.video_hidden, dropout=c.dropout
+        )
+        entries = (c.text_hidden + 1) * (c.audio_hidden + 1) * (c.video_hidden + 1)
+        self.fusion = nn.Linear(entries, c.fusion_hidden)
+        self.inference = Layers(c.fusion_hidden, c.fusion_hidden, dropout=c.dropout)
+        self.head = nn.Linear(c.fusion_hidden, widths.n_outputs)
+
+    def forward(self, batch: Batch) -> Output:
+        """Predict a batch of clips."""
+        fused = self.fusion(outer_product(*self.embeddings(batch))).relu()  # (B, fusion_hidden)
+        return Output(self.head(self.inference(fused)))  # section 4.3

@@ -1,0 +1,95 @@
+"""A study's units in several processes of this machine."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from functools import partial
+from multiprocessing.synchronize import Event
+
+import torch
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from sadgr.train.errors import Interrupted
+from sadgr.train.jobs import HeldData
+from sadgr.train.loop import Log
+from sadgr.train.studies.runner import Engine, Failures, Stop, one_after_another, silent, stopped, told, train_unit
+from sadgr.train.studies.variations import Unit
+
+LOOK_SECONDS = 0.2
+"""How long a request to stop may go unseen."""
+
+_held: HeldData = {}
+_stop: list[Event] = []
+"""What a process keeps from unit to unit."""
+
+
+def local_engine(jobs: int) -> Engine:
+    """Do units in this process, or, where there are to be several jobs, in so many others."""
+    return one_after_another if jobs == 1 else partial(_side_by_side, jobs)
+
+
+def threads_of_one(jobs: int) -> int:
+    """Threads for each of some jobs: together no more than there are cores."""
+    return max(1, len(os.sched_getaffinity(0)) // jobs)
+
+
+def _side_by_side(jobs: int, wanted: Sequence[Unit], should_stop: Stop, log: Log) -> Failures:
+    """Do units in processes, each with its share of the cores and a copy of the data that it keeps.
+
+    Processes are started anew instead of forked, since torch's threads do not survive a fork. One that dies costs its unit
+    alone. On request, each stops after its epoch.
+    """
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    waiting, running, failures = list(wanted), dict[ProcessFuture, Unit](), Failures()
+    # Threads are those of all jobs, however few units are left: sums depend on how they are shared out.
+    begin = (threads_of_one(jobs), stop)
+    jobs = min(jobs, len(waiting))
+    pool = ProcessPool(jobs, initializer=_begin, initargs=begin, context=context)
+    ended, interrupted = 0, False
+    try:
+        while running or (waiting and not stop.is_set()):
+            while waiting and len(running) < jobs and not stop.is_set():
+                unit = waiting.pop(0)
+                running[pool.schedule(_work, args=(unit, os.getpid()))] = unit
+            for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
+                unit, reason = running.pop(future), _outcome(future)  # type: ignore[arg-type, call-overload]
+                if isinstance(reason, Interrupted):
+                    interrupted = True
+                    continue
+                ended += 1
+                if reason is not None:
+                    failures[unit] = told(reason)
+                log(f"{ended}/{len(wanted)} {unit}: {'done' if reason is None else f'failed: {failures[unit]}'}")
+            if should_stop():
+                stop.set()
+    finally:
+        pool.stop()  # type: ignore[no-untyped-call]  # pebble has no annotation there
+        pool.join()
+    if waiting or interrupted:
+        raise Interrupted(stopped(ended, len(wanted)))
+    return failures
+
+
+def _outcome(future: ProcessFuture) -> BaseException | None:
+    error = future.exception()
+    if isinstance(error, ProcessExpired):
+        return RuntimeError(
+            f"its process died ({error}); it may have run out of memory: start the same command again with fewer --jobs"
+        )
+    return error
+
+
+def _begin(threads: int, stop: Event) -> None:
+    torch.set_num_threads(threads)
+    _stop.append(stop)
+
+
+def _work(unit: Unit, parent: int) -> None:
+    train_unit(unit, partial(_must_stop, _stop[0].is_set, parent), silent, _held)
+
+
+def _must_stop(asked: Callable[[], bool], parent: int) -> bool:
+    """Whether to stop: also where the process that wants the result is no more."""
+    return asked() or os.getppid() != parent
