@@ -9,7 +9,7 @@ PACKAGES := align cache extract train
 WITHOUT_DEPENDENCIES := MMSA==2.2.1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-slow lint bench bench-align bench-cache bench-windows bench-extract bench-train bench-pretrain lock clean
+.PHONY: help demo test test-slow lint bench bench-align bench-cache bench-windows bench-extract bench-train bench-pretrain bench-planted lock clean
 
 help:
 	@echo "make demo       extract, align, pretrain, train and score on the demo clips (build/demo)"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench-extract  extraction against the bare forward passes and a plain loop (fifteen minutes; DEVICE=cuda)"
 	@echo "make bench-train    a training epoch against the same model on padded batches (three minutes; DEVICE=cuda)"
 	@echo "make bench-pretrain pretraining at LibriSpeech-960's size against its matrix products (one minute; DEVICE=cuda; WHOLE=--whole)"
+	@echo "make bench-planted  does the method do what it says? on data whose truth is planted; writes docs/planted.md's tables"
 	@echo "make lock       resolve the exact versions of requirements.lock anew"
 	@echo "make clean      remove .venv and build"
 
@@ -74,6 +75,9 @@ bench-train: $(READY)
 
 bench-pretrain: $(READY)
 	$(BIN)/python benchmarks/pretrain_speed.py --device $(DEVICE) $(WHOLE)
+
+bench-planted: $(READY)
+	$(BIN)/python benchmarks/planted_report.py --docs
 
 # The lock is what a fresh environment resolves to; torch's local version tag (+cpu) is left out, so that the same
 # lock takes the CPU or the CUDA build, whichever the index offers.

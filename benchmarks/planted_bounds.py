@@ -1,14 +1,36 @@
-"""What can be had from planted data at all: by who knows how it is drawn, and by closed forms.
+"""What can be had from planted data at all: by one who knows how they are drawn, and in closed form.
 
 They stand beside the trained models in docs/planted.md, so that a score can be told from what the data allow.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from planted import Planted, World
-from sklearn.cross_decomposition import CCA
 
 Array = NDArray[np.float64]
+MOVING = 0.3
+"""Deviation of a frame's expression around its clip's, as `planted.draw_clip` draws it."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What P clips show on average.
+
+    Attributes:
+        text: (P, d_text) over words.
+        audio: (P, d_audio) over words.
+        video: (P, d_video) over frames.
+        words: (P,) how many there are.
+        frames: (P,) likewise.
+    """
+
+    text: Array
+    audio: Array
+    video: Array
+    words: Array
+    frames: Array
 
 
 def drawn_world(planted: Planted) -> World:
@@ -16,36 +38,30 @@ def drawn_world(planted: Planted) -> World:
     return World.draw(planted, np.random.default_rng(planted.seed))
 
 
-def knowing_label(planted: Planted, text: Array, audio: Array, video: Array) -> float:
-    """Estimate a clip's sentiment as one can who knows the generator's maps and noise, but not what it drew.
+def knowing_labels(planted: Planted, means: Means) -> Array:
+    """Estimate sentiment as one can who knows the generator's maps and noise, but not what it drew: posterior means, (P,).
 
-    Content is the mean of a Gaussian posterior over text and audio, honesty its probability given the same, and the expression the mean
-    of a Gaussian posterior over video.
-
-    Args:
-        planted: What is planted; audio must be the clip's own.
-        text: (N, d_text) words.
-        audio: (N, d_audio) the same words.
-        video: (Lv, d_video) frames.
+    All is Gaussian but for honesty, of which there are two kinds; the audio must be the clips' own.
     """
-    world, variance = drawn_world(planted), planted.noise**2
-    shows = np.concatenate([world.text, world.audio], axis=1).T  # (d_text + d_audio, d_content)
-    said = 1 + planted.word_noise**2 / len(text)  # variance of the mean of what words show, per dimension
-    covariance = said * shows @ shows.T + variance / len(text) * np.eye(len(shows))
+    world, words = drawn_world(planted), means.words[:, None]
+    shows = np.concatenate([world.text, world.audio], axis=1)  # (d_content, D), D = d_text + d_audio
+    strength, axes = np.linalg.eigh(shows.T @ shows)  # (D,), (D, D)
+    said = 1 + planted.word_noise**2 / words  # (P, 1) variance of what words show on average, per dimension of content
+    variance = said * strength + planted.noise**2 / words  # (P, D) along the axes
+    seen = np.concatenate([means.text, means.audio], axis=1)
     voice = np.concatenate([np.zeros(planted.d_text), world.honesty])
-    seen = np.concatenate([text.mean(axis=0), audio.mean(axis=0)])
-    apart = np.stack([seen - voice, seen + voice])  # (2, d_text + d_audio): if honest, if not
-    weighed = np.linalg.solve(covariance, apart.T).T
-    likelihood = -0.5 * (apart * weighed).sum(axis=1) + np.log([1 - planted.lying, planted.lying])
-    honest = 1 / (1 + np.exp(np.clip(likelihood[1] - likelihood[0], -500, 500)))
-    content = np.array([honest, 1 - honest]) @ (weighed @ shows)  # (d_content,): content's covariance with `seen` is shows.T
-    expression = _expression(planted, world, video)
-    mood = (1 - planted.face_weight) * content @ world.sentiment + planted.face_weight * honest * expression
-    return float(np.clip(2 * mood, -3, 3))
+    if_honest, if_not = (seen - voice) @ axes, (seen + voice) @ axes  # (P, D) what is left for content and noise
+    evidence = 0.5 * ((if_not**2 - if_honest**2) / variance).sum(axis=1) + np.log((1 - planted.lying) / planted.lying)
+    honest = 1 / (1 + np.exp(-np.clip(evidence, -500, 500)))
+    left = honest[:, None] * if_honest + (1 - honest[:, None]) * if_not
+    content = (left / variance) @ (shows @ axes).T  # (P, d_content)
+    mood = (1 - planted.face_weight) * content @ world.sentiment
+    mood += planted.face_weight * honest * _expression(planted, world, means)
+    return np.clip(2 * mood, -3, 3)
 
 
-def cca_retrieval(train: tuple[Array, Array], held_out: tuple[Array, Array], components: int) -> tuple[Array, Array]:
-    """Map held-out text and audio means by scikit-learn's CCA of the training pairs: no gradient, no temperature.
+def cca(train: tuple[Array, Array], held_out: tuple[Array, Array], components: int) -> tuple[Array, Array]:
+    """Map held-out text and audio by the canonical correlations of the training pairs: no gradient, no temperature.
 
     Args:
         train: text (P, d_text) and audio (P, d_audio) to learn from.
@@ -55,18 +71,16 @@ def cca_retrieval(train: tuple[Array, Array], held_out: tuple[Array, Array], com
     Returns:
         Both, (P, components), to be compared by cosine.
     """
-    found = CCA(n_components=components).fit(*train)
-    text, audio = found.transform(*held_out)
+    centres = [one.mean(axis=0) for one in train]
+    bases = [np.linalg.svd(one - centre, full_matrices=False) for one, centre in zip(train, centres, strict=True)]
+    left, _, right = np.linalg.svd(bases[0][0].T @ bases[1][0])
+    maps = [basis[2].T / basis[1] @ side[:, :components] for basis, side in zip(bases, (left, right.T), strict=True)]
+    text, audio = ((one - centre) @ own for one, centre, own in zip(held_out, centres, maps, strict=True))
     return text, audio
 
 
-def _expression(planted: Planted, world: World, video: Array) -> float:
-    """Mean of what is shown, given all frames: one Gaussian number, seen through the face with noise."""
-    face = world.face
-    read = video.mean(axis=0) @ face / (face @ face)  # the generalised least-squares estimate: its noise is the same all round
-    noise = (MOVING**2 + planted.noise**2 / (face @ face)) / len(video)
-    return float(read / (1 + noise))
-
-
-MOVING = 0.3
-"""Deviation of a frame's expression, as `planted.draw_clip` draws it."""
+def _expression(planted: Planted, world: World, means: Means) -> Array:
+    """(P,) posterior mean of what faces show: one Gaussian number, seen along the face with noise."""
+    length = world.face @ world.face
+    noise = (MOVING**2 + planted.noise**2 / length) / means.frames
+    return (means.video @ world.face / length) / (1 + noise)

@@ -144,7 +144,8 @@ def _name(config: Mapping[str, Any]) -> str:
 
 
 def _kind(config: Mapping[str, Any]) -> str:
-    return {"sadgr": "SADGR"}.get(config["model"]["name"], config["model"]["name"])
+    name = str(config["model"]["name"])
+    return {"sadgr": "SADGR"}.get(name, name)
 
 
 def _learned(config: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ def export_run(run: Path, out: Path) -> None:
             target = seed_folder(folder, seed)
             target.mkdir()
             for name in ("model.safetensors", "metrics.json"):
-                replace(target / name, (seed_folder(run, seed) / name).read_bytes())
+                _copy(seed_folder(run, seed) / name, target / name)
         if config["heads"]:
             _copy_heads(run / HEADS_FOLDER, folder / HEADS_FOLDER)
         write_json(folder / "metrics.json", metrics)
@@ -69,7 +69,15 @@ def _copy_heads(source: Path, target: Path) -> None:
     plan = read_json(source / "heads.json")
     told = {key: without_paths(value) for key, value in plan.items() if key not in _HERE_ALONE}
     write_json(target / "heads.json", told)
-    replace(target / "heads.safetensors", (source / "heads.safetensors").read_bytes())
+    _copy(source / "heads.safetensors", target / "heads.safetensors")
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise TrainError(f"{source} cannot be read ({error.strerror}): the run is not whole") from error
+    replace(target, content)
 
 
 @contextmanager

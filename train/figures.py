@@ -20,6 +20,7 @@ from sadgr.train.report import SavedRun, read_run
 
 PANEL_INCHES = 4.2
 PANELS_A_ROW = 3
+LETTERS_A_PANEL = 30
 
 
 def write_reports(run: Path) -> None:
@@ -72,13 +73,13 @@ def confusion_figure(grouped: Sequence[Sequence[Grouping]], title: str) -> Figur
     for panel, of_seeds in zip(panels, zip(*grouped, strict=True), strict=True):
         counts = np.sum([one.counts for one in of_seeds], axis=0)  # (C, C)
         rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        panel.imshow(rates, cmap="Blues", vmin=0.0, vmax=1.0)
+        panel.imshow(rates, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if rates[row, column] > 0.5 else "black"
             panel.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
         classes = of_seeds[0].classes
         ticks = range(len(classes))
-        panel.set_xticks(ticks, classes, rotation=45 if max(map(len, classes)) > 3 else 0)
+        panel.set_xticks(ticks, classes, rotation=90 if len("".join(classes)) > LETTERS_A_PANEL else 0)
         panel.set_yticks(ticks, classes)
         name = f"{of_seeds[0].name}, N = {counts.sum() // len(of_seeds)}"
         panel.set(xlabel="prediction", ylabel="truth", title=name)

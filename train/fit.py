@@ -8,14 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sadgr.train.checkpoint import write_tensors
 from sadgr.train.config import FitConfig
 from sadgr.train.data import Batch
 from sadgr.train.errors import TrainError
 from sadgr.train.gather import FitData
 from sadgr.train.heads import ProjectionHeads
-from sadgr.train.loop import Log, Loop, Row, adamw, batches, seed_epoch
+from sadgr.train.loop import Log, Loop, Progress, Row, adamw, batches, seed_epoch
 from sadgr.train.losses import total_loss
 from sadgr.train.metrics import Metrics
+from sadgr.train.models.ridge import Ridge, fit_ridge
 from sadgr.train.models.sadgr import CONTRASTIVE, SADGR
 from sadgr.train.predict import Predicted, predict
 from sadgr.train.tasks import TASKS
@@ -74,9 +76,12 @@ def fit(
                 _load_heads(model, heads)
             model.heads.requires_grad_(not config.freeze_heads)
         model.to(device)
-        optimizer = adamw(model, config.learning_rate, config.weight_decay)
-        loop = Loop(folder, MODEL_FILE, config.epochs, config.patience, _describe, should_stop, log)
-        progress = loop.run(model, optimizer, lambda number: _epoch(number, model, optimizer, data, config))
+        if isinstance(model, Ridge):
+            progress = _solve(model, data, folder / MODEL_FILE)
+        else:
+            optimizer = adamw(model, config.learning_rate, config.weight_decay)
+            loop = Loop(folder, MODEL_FILE, config.epochs, config.patience, _describe, should_stop, log)
+            progress = loop.run(model, optimizer, lambda number: _epoch(number, model, optimizer, data, config))
     predicted = {split: predict(model, clips) for split, clips in data.splits.items()}
     metrics = {
         split: task.metrics(predicted[split].outputs, data.splits[split].target, data.target.outputs)
@@ -84,6 +89,17 @@ def fit(
         if split in data.splits
     }
     return FitResult(predicted, metrics, progress.history, progress.best_epoch)
+
+
+def _solve(model: Ridge, data: FitData, file: Path) -> Progress:
+    """Set weights in closed form, which counts as one epoch."""
+    fit_ridge(data, model)
+    write_tensors(file, model.state_dict())
+    loss = TASKS[data.target.task].loss
+    train, valid = (
+        float(loss(predict(model, one).outputs, one.target)) for one in (data.splits["train"], data.splits["valid"])
+    )
+    return Progress().with_row({"train_loss": train, "score": valid})
 
 
 def _epoch(number: int, model: nn.Module, optimizer: torch.optim.Optimizer, data: FitData, config: FitConfig) -> Row:

@@ -1,7 +1,7 @@
 """Clips as if they lacked some of their modalities. Free of torch, so that ``--help`` stays quick."""
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sadgr.cache import ClipFeatures
@@ -28,5 +28,5 @@ def parse_modalities(text: str) -> tuple[str, ...]:
 def only(clip: "ClipFeatures", modalities: tuple[str, ...]) -> "ClipFeatures":
     """Give a clip as if it had these modalities alone: its other features are gone, and their lengths with them."""
     names = [field.name for field in fields(clip) if field.name != "clip_id"]
-    lost = [name for name in names if name.split("_")[0] not in modalities]
-    return replace(clip, **dict.fromkeys(lost))
+    lost: dict[str, Any] = dict.fromkeys(name for name in names if name.split("_")[0] not in modalities)
+    return replace(clip, **lost)

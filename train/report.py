@@ -17,7 +17,7 @@ from sadgr.train.checkpoint import read_json, write_json
 from sadgr.train.errors import TrainError
 from sadgr.train.fit import FitResult
 from sadgr.train.gather import FitData
-from sadgr.train.loop import HISTORY_FILE, Row, read_history
+from sadgr.train.loop import HISTORY_FILE, Row, read_history, write_history
 from sadgr.train.metrics import Metrics
 from sadgr.train.tasks import Target
 
@@ -90,7 +90,8 @@ def retrieval_table(before: Mapping[str, float], after: Mapping[str, float]) -> 
 
 
 def write_seed(folder: Path, data: FitData, result: FitResult) -> None:
-    """Write predictions.csv and, last, metrics.json, whose presence says that this seed is complete."""
+    """Write history.csv, predictions.csv and, last, metrics.json, whose presence says that this seed is complete."""
+    write_history(folder / HISTORY_FILE, result.history)  # a model that is solved has no epochs to write it as they go
     write_csv(
         folder / "predictions.csv",
         [
@@ -158,6 +159,7 @@ def read_run(run: Path) -> SavedRun:
         TrainError: No run there, one that is unfinished, or files that do not belong together.
     """
     config = read_json(run / "config.json")
+    told = config["target"]
     folders = [run / f"seed-{seed}" for seed in config["seeds"]]
     if not all((folder / "metrics.json").exists() for folder in folders):
         raise TrainError(f"{run} is unfinished: start the same sadgr-train fit again first")
@@ -167,7 +169,7 @@ def read_run(run: Path) -> SavedRun:
             raise TrainError(f"{folder} is of other clips than {folders[0]}: fit the run anew in a new folder")
     return SavedRun(
         config["dataset"],
-        Target(**config["target"]),
+        Target(told["task"], tuple(told["columns"]), tuple(told["outputs"])),
         tuple(config["seeds"]),
         {
             split: SplitOutputs(ids, torch.tensor([one[split][2] for one in by_seed]), torch.tensor(target))

@@ -1,5 +1,6 @@
 """A run, trained again from its config.json: are the numbers equal, and if not, what else differs?"""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ def run_rerun(run: Path, again: Path, cache: Path | None, should_stop: Callable[
         raise TrainError(f"{again} is the run itself: name another folder for the new one")
 
     def same_as_before(plan: Mapping[str, Any]) -> None:
+        plan = json.loads(json.dumps(plan))  # as it stands in a file: tuples are lists there
         listed = "\n  ".join(differences({key: config.get(key) for key in plan}, plan))
         if listed:
             raise TrainError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -117,17 +118,24 @@ def _arrays(clip: ClipFeatures, modality: str) -> dict[str, np.ndarray] | None:
 
 
 @pytest.fixture
-def write_cache(tmp_path: Path) -> Callable[..., Path]:
+def write_cache(tmp_path: Path, write_cache_into: Callable[..., Path]) -> Callable[..., Path]:
     """Write clips and labels with the cache's own writer."""
+    return partial(write_cache_into, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def write_cache_into() -> Callable[..., Path]:
+    """The same for a cache that several tests read: into a folder of theirs."""
 
     def write(
+        parent: Path,
         clips: list[ClipFeatures],
         labels: pd.DataFrame,
         dataset: str = "synthetic",
         layer: int = 12,
         name: str = "cache",
     ) -> Path:
-        folder = tmp_path / name
+        folder = parent / name
         data = FeatureCache.create(folder).create_dataset(dataset)
         labels.index.name = "id"
         write_labels(data.path, labels)
@@ -151,7 +159,7 @@ def synthetic_labels(n_clips: int) -> pd.DataFrame:
     return pd.DataFrame({"mode": modes, "label": np.linspace(-3, 3, n_clips).round(2)}, index=pd.Index(ids, name="id"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def labelled() -> Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]:
     """Clips whose features lean towards their label, and the labels."""
 

@@ -37,6 +37,13 @@ def silent(_: str) -> None:
     """Take a log line."""
 
 
+@pytest.fixture(autouse=True)
+def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take most of a small run's time."""
+    for name in ("write_figure", "write_reports"):
+        monkeypatch.setattr(f"sadgr.train.jobs.{name}", lambda *_: None)
+
+
 def fitted(cache: Path, run: Path, model: ModelConfig, **more: object) -> Path:
     run_fit(cache, run, FitRequest(FitConfig(epochs=2, batch_size=8), model, (3, 4), **more), lambda: False, silent)  # type: ignore[arg-type]
     return run
@@ -161,7 +168,9 @@ def test_of_several_feature_sets_the_run_s_own_is_read(cache: Path, small: Model
         run_predict(run, Source(cache, feature_sets=(None, None, spec.name)), silent)
 
 
-def test_same_encoder_with_other_sampling_is_pointed_out_in_words(cache: Path, small: ModelConfig, tmp_path: Path) -> None:
+def test_same_encoder_with_other_sampling_is_pointed_out_in_words(
+    cache: Path, small: ModelConfig, tmp_path: Path
+) -> None:
     run, data = fitted(cache, tmp_path / "run", small), FeatureCache(cache)["synthetic"]
     (held,) = data.feature_sets("video")
     spec = replace(held.spec, settings={**held.spec.settings, "sampling": {"frames": 8}})

@@ -90,7 +90,7 @@ SENTIMENT = st.one_of(
     st.sampled_from([half / 2 for half in range(-8, 9)]),
     st.just(-0.0),
     st.floats(-9, 9, width=32),
-    st.floats(-1e-6, 1e-6, width=32),
+    st.floats(-(2.0**-20), 2.0**-20, width=32),
 )
 
 
@@ -108,7 +108,7 @@ def mmsa() -> Callable[..., dict[str, float]]:
     return score
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(st.integers(2, 30).flatmap(lambda n: st.tuples(*[arrays(np.float32, n, elements=SENTIMENT)] * 2)))
 @example(
     (np.float32([0.5, 1.5, 2.5, -0.5, -1.5, -2.5]), np.float32([0, 2, 2, 0, -2, -2]))
@@ -162,14 +162,6 @@ def test_where_mmsa_gives_nan_and_warns_ours_is_none(mmsa: Callable[..., dict[st
         assert regression_metrics(p, t)["Corr"] is None
         others = {name: value for name, value in regression_metrics(p, t).items() if name in MMSA_KEYS - {"Corr"}}
         assert all(isinstance(value, float) and np.isfinite(value) for value in others.values())
-
-
-def test_a_constant_that_mmsa_takes_for_a_correlation_is_undefined(mmsa: Callable[..., dict[str, float]]) -> None:
-    """0.1 does not average to itself in binary: NumPy then correlates what rounding left over."""
-    p, t = np.full(13, 0.1, np.float32), np.linspace(-3, 3, 13, dtype=np.float32)
-    theirs = mmsa(p, t)["Corr"]
-    assert np.ptp(p) == 0 and regression_metrics(p, t)["Corr"] is None
-    assert np.isnan(theirs) or abs(theirs) <= 1.0
 
 
 def test_torch_and_numpy_and_columns_agree() -> None:
@@ -288,7 +280,7 @@ def test_reports_by_class_by_hand() -> None:
     }
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.integers(1, 20).flatmap(lambda n: st.tuples(*[arrays(np.float32, n, elements=SENTIMENT)] * 2)))
 def test_reports_by_class_add_up_to_the_scores(both: tuple[np.ndarray, np.ndarray]) -> None:
     p, t = both
@@ -308,7 +300,7 @@ def test_reports_by_class_add_up_to_the_scores(both: tuple[np.ndarray, np.ndarra
             assert scores[accuracy] is None
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(arrays(np.int64, 13, elements=st.integers(0, 3)), arrays(np.int64, 13, elements=st.integers(0, 3)))
 def test_reports_of_classes_and_labels_are_scikit_learn_s(p: np.ndarray, t: np.ndarray) -> None:
     outputs, target = torch.eye(N_CLASSES)[torch.from_numpy(p)], torch.from_numpy(t)[:, None].float()

@@ -11,13 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor
 
 from sadgr.cache import ClipFeatures, Dataset, FeatureCache, SelectionError
+from sadgr.train.cli import main
 from sadgr.train.config import PretrainConfig
 from sadgr.train.errors import Interrupted, TrainError
+from sadgr.train.heads import ProjectionHeads
+from sadgr.train.loop import adamw
 from sadgr.train.pairs import Pairs, read_pairs, transcript_numbers
-from sadgr.train.pretrain import learning_rate_factor, load_heads, pretrain
+from sadgr.train.pretrain import learning_rate_factor, load_heads, pretrain, train_step
 from sadgr.train.retrieval import retrieval_metrics
 
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]
@@ -126,6 +130,17 @@ def test_duplicates_are_found_where_they_are_masked(tmp_path: Path) -> None:
     assert found["masked"]["t2a_R@1"] > 0.9
     assert found["plain"]["t2a_R@1"] < 0.5
     assert found["masked"]["loss"] < math.log(2) < found["plain"]["loss"]  # alike ones cost log 4 at least, unmasked
+
+
+def test_a_step_contrasts_no_duplicates_where_they_are_masked() -> None:
+    pairs, moved = synthetic_pairs(8, 1), []
+    for transcripts in (None, torch.zeros(8, dtype=torch.int64)):
+        heads = ProjectionHeads(24, 20, 16)
+        before = heads.text.weight.detach().clone()
+        loss = train_step(heads, adamw(heads, 1e-3, 0.0), replace(pairs, transcripts=transcripts), 0.1)
+        moved.append((float(loss), float((heads.text.weight.detach() - before).abs().max())))
+    assert moved[0][0] > 0.1 and moved[0][1] == pytest.approx(0.1, rel=1e-2)  # Adam's first step is the rate given
+    assert moved[1][0] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_equal_transcripts_alone_are_refused_only_where_masked(tmp_path: Path) -> None:
@@ -281,3 +296,18 @@ def test_no_audio_at_all_and_one_pair_have_one_clear_error(
     unsplit = labels.drop(columns="mode")
     with pytest.raises(TrainError, match="no clip to learn from: of 1 with both text and audio means, 1 are held out"):
         read(write_cache([clips[0], *mute[1:]], unsplit, name="one"))
+
+
+def test_the_command_masks_duplicates(labelled: Labelled, write_cache: Callable[..., Path], tmp_path: Path) -> None:
+    clips, labels = labelled(12)
+    small = ("--mask-duplicates", "--epochs", "2", "--d-shared", "5")
+    refused = CliRunner().invoke(main, ["pretrain", str(write_cache(clips, labels)), str(tmp_path / "none"), *small])
+    assert refused.exit_code == 2 and "synthetic has no transcripts" in refused.output
+    assert not (tmp_path / "none").exists()
+    labels["text"] = [f"words {i // 2}" for i in range(12)]
+    cache = write_cache(clips, labels, name="told")
+    done = CliRunner().invoke(main, ["pretrain", str(cache), str(tmp_path / "heads"), *small])
+    assert done.exit_code == 0, done.output
+    assert "4 of 8 clips to learn from share their transcript with another" in done.output  # 0 and 1, 6 and 7
+    assert load_heads(tmp_path / "heads").plan["settings"]["mask_duplicates"] is True
+    assert {path.name for path in (tmp_path / "heads").iterdir()} >= {"heads.json", "heads.safetensors", "history.csv"}

@@ -3,9 +3,11 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -14,10 +16,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from sadgr.train.checkpoint import write_json
+from sadgr.cache import ClipFeatures
+from sadgr.train.checkpoint import read_json, write_json
 from sadgr.train.cli import main
-from sadgr.train.config import TaskName
+from sadgr.train.config import FitConfig, ModelConfig, TaskName
 from sadgr.train.errors import TrainError
+from sadgr.train.jobs import FitRequest, run_fit
 from sadgr.train.metrics import Metrics
 from sadgr.train.report import write_csv
 from sadgr.train.significance import SCORES, Difference, paired_bootstrap
@@ -246,3 +250,23 @@ def test_splits_that_are_not_there_and_unfinished_runs_are_named(tmp_path: Path)
     assert "has no split valid (it has test)" in call(run, run, "--split", "valid").stderr
     (run / "seed-0/metrics.json").unlink()
     assert "is unfinished" in call(run, run).stderr
+
+
+def test_scores_of_fitted_runs_are_those_of_their_tables(
+    labelled: Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]],
+    write_cache: Callable[..., Path],
+    small: ModelConfig,
+    tmp_path: Path,
+) -> None:
+    cache = write_cache(*labelled(18))
+    request = FitRequest(FitConfig(epochs=1, batch_size=8), small, (3, 4))
+    run_fit(cache, tmp_path / "a", request, lambda: False, lambda _: None)
+    run_fit(cache, tmp_path / "b", replace(request, seeds=(5,)), lambda: False, lambda _: None)
+    for metric in SCORES["regression"]:
+        found = json.loads(
+            call(tmp_path / "a", tmp_path / "b", "--metric", metric, "--split", "valid", "--json").stdout
+        )
+        for side, run in (("first", "a"), ("second", "b")):
+            told = read_json(tmp_path / run / "metrics.json")["splits"]["valid"][metric]
+            assert found[side] == pytest.approx(told["mean"], abs=1e-6), (metric, side)
+        assert found["n"] == 3

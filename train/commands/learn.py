@@ -42,7 +42,7 @@ ENCODER_WIDTHS = ("d_text", "d_audio", "d_video", "d_shared", "n_outputs")
 def pretrain(
     cache: Path, out: Path, dataset: str | None, text: str | None, audio: str | None, as_json: bool, **options: Any
 ) -> None:
-    """Align text and audio (STA-CA) on the mean vectors in CACHE; heads go to the folder OUT.
+    """Align text and audio (STA-CA) on the mean vectors in CACHE; heads and history.csv go to the folder OUT.
 
     Started again with the same OUT, it goes on where it was stopped.
     """

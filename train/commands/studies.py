@@ -59,7 +59,8 @@ def study_options(*left_out: str) -> Callable[[Command], Command]:
             click.option(
                 "--jobs",
                 type=click.IntRange(min=1),
-                help="Trainings at a time, a process each.  [default: 1; with --engine ray as many as the cluster holds]",
+                help="Trainings at a time, a process and a core each; numbers do not depend on it.  [default: 1; with --engine "
+                "ray as many as the cluster holds]",
             ),
             click.option(
                 "--seeds",

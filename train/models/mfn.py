@@ -53,14 +53,14 @@ class MemoryLSTM(nn.Module):
     def forward(self, rows: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
         """Run over rows (R, d_in), step by step; give memories and outputs, (R, hidden) each, in the same order."""
         counts = steps.counts.tolist()
-        output = memory = rows.new_zeros(counts[0], self.recurrent.in_features)
-        weight = self.recurrent.weight.T
+        hidden = self.recurrent.in_features
+        output = memory = rows.new_zeros(counts[0], hidden)
+        weight = self.recurrent.weight.T  # (hidden, 4 hidden)
         memories, outputs = [], []
-        for part in self.input(rows).split(counts):  # (n, 4 hidden): the n clips that have this step
-            in_keep, proposal, out = torch.addmm(part, output[: len(part)], weight).split(
-                [2 * memory.shape[1], memory.shape[1], memory.shape[1]], dim=1
-            )
-            let_in, keep = in_keep.sigmoid().chunk(2, dim=1)
+        for part in torch.split(self.input(rows), counts):  # (n, 4 hidden): the n clips that have this step
+            sums = torch.addmm(part, output[: len(part)], weight)
+            gates, proposal, out = torch.split(sums, [2 * hidden, hidden, hidden], dim=1)
+            let_in, keep = gates.sigmoid().chunk(2, dim=1)
             memory = torch.addcmul(keep * memory[: len(part)], let_in, proposal.tanh())
             output = out.sigmoid() * memory.tanh()
             memories.append(memory)
@@ -104,13 +104,13 @@ class GatedMemory(nn.Module):
     def forward(self, attended: Tensor, steps: Steps) -> Tensor:
         """Run over what attention found, (R, entries) step by step; give the memory after each, (R, memory)."""
         counts = steps.counts.tolist()
-        of_attended, of_memory = self.gates.weight.split([attended.shape[1], self.retain.out_features], dim=1)
+        of_attended, of_memory = torch.split(self.gates.weight, [attended.shape[1], self.retain.out_features], dim=1)
         seen = functional.linear(attended, of_attended, self.gates.bias)  # (R, hidden of both gates)
         memory, memories = attended.new_zeros(counts[0], self.retain.out_features), []
-        for proposal, part in zip(self.proposal(attended).split(counts), seen.split(counts), strict=True):
+        for proposal, part in zip(torch.split(self.proposal(attended), counts), torch.split(seen, counts), strict=True):
             memory = memory[: len(part)]
             hidden = self.dropout(torch.addmm(part, memory, of_memory.T).relu())
-            retain, update = hidden.split(self.gates_hidden, dim=1)
+            retain, update = torch.split(hidden, self.gates_hidden, dim=1)
             kept = self.retain(retain).sigmoid() * memory
             memory = torch.addcmul(kept, self.update(update).sigmoid(), proposal)
             memories.append(memory)

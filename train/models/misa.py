@@ -3,7 +3,8 @@
 Reference: Hazarika, Zimmermann and Poria, "MISA: Modality-Invariant and -Specific Representations for Multimodal Sentiment
 Analysis" (ACM Multimedia 2020), with the similarity by central moments that the paper prefers to an adversary. BERT is not
 tuned: the text's vector is the mean of cached words. The authors' recurrent layers are as wide as their features, 74 (audio)
-and 47 (video); those of ViT and HuBERT would make them most of the model, so that one width between the two serves both.
+and 47 (video); those of ViT and HuBERT would make them most of the model, so that one width between the two serves both. Weights
+of losses, dropout and the width within the fusion are the authors' program's; the task's loss is the trainer's.
 """
 
 from collections.abc import Sequence
@@ -33,10 +34,16 @@ class MISAConfig:
     d_recurrent: int = 64
     heads: int = 2
     feed_forward: int = 2048
+    fusion_dropout: float = 0.1
     dropout: float = 0.5
     similarity_weight: float = 1.0
     difference_weight: float = 0.3
     reconstruction_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse heads that do not divide the width."""
+        if self.d_model % self.heads:
+            raise ValueError(f"heads must divide d_model {self.d_model}, got {self.heads}")
 
 
 class RecurrentVector(nn.Module):
@@ -74,7 +81,7 @@ class MISA(nn.Module):
         self.private = nn.ModuleList(nn.Linear(d_model, d_model) for _ in inputs)
         self.rebuild = nn.ModuleList(nn.Linear(d_model, d_model) for _ in inputs)
         self.fusion = nn.TransformerEncoderLayer(
-            d_model, config.heads, config.feed_forward, dropout=0.1, batch_first=True
+            d_model, config.heads, config.feed_forward, dropout=config.fusion_dropout, batch_first=True
         )
         self.hidden = nn.Linear(6 * d_model, 3 * d_model)
         self.dropout = nn.Dropout(config.dropout)

@@ -48,7 +48,7 @@ class Block(nn.Module):
     def __init__(self, stack: int, width: int, config: MulTConfig) -> None:
         super().__init__()
         self.heads = config.heads
-        self.norm, self.feed_norm = StackedNorm(stack, width), StackedNorm(stack, width)
+        self.feed_norm = StackedNorm(stack, width)
         self.query, self.out = StackedLinear(stack, width, width), StackedLinear(stack, width, width)
         self.feed_forward = FeedForward(stack, width)
         self.dropout = nn.Dropout(config.block_dropout)
@@ -73,14 +73,15 @@ class CrossModal(nn.Module):
         self.width = width
         self.source_norm = StackedNorm(stack, width)
         self.key_value = StackedLinear(stack, width, width, maps=2 * config.layers)
+        self.norms = nn.ModuleList(StackedNorm(stack, width) for _ in range(config.layers))
         self.blocks = nn.ModuleList(Block(stack, width, config) for _ in range(config.layers))
         self.last_norm = StackedNorm(stack, width)
 
     def forward(self, rows: Tensor, source: Tensor, pairing: Pairing) -> Tensor:
         """Map target rows (S, R, width), which ask source rows (S, Rs, width), to (S, R, width)."""
         known = pairing.gathered(self.key_value(self.source_norm(source)), self.width)
-        for block, keys, values in zip(self.blocks, known[::2], known[1::2], strict=True):
-            rows = block(rows, block.norm(rows), pairing, keys, values)
+        for norm, block, keys, values in zip(self.norms, self.blocks, known[::2], known[1::2], strict=True):
+            rows = block(rows, norm(rows), pairing, keys, values)
         return self.last_norm(rows)  # type: ignore[no-any-return]
 
 
@@ -91,6 +92,7 @@ class Memory(nn.Module):
         super().__init__()
         self.width = width
         self.key_value = nn.ModuleList(StackedLinear(stack, width, width, maps=2) for _ in range(config.layers))
+        self.norms = nn.ModuleList(StackedNorm(stack, width) for _ in range(config.layers))
         self.blocks = nn.ModuleList(Block(stack, width, config) for _ in range(config.layers))
         self.last_norm = StackedNorm(stack, width)
 
@@ -98,10 +100,11 @@ class Memory(nn.Module):
         """Map rows (S, R, width) to (S, B, width); the last layer computes no other row, since none is read."""
         last = (spans.lengths.cumsum(0) - 1).to(rows.device)
         everywhere, at_last = Pairing(spans, spans), Pairing(Spans.of([1] * len(spans), spans.device), spans)
-        for number, (block, key_value) in enumerate(zip(self.blocks, self.key_value, strict=True), start=1):
-            normal, pairing = block.norm(rows), everywhere
+        left = len(self.blocks)
+        for norm, block, key_value in zip(self.norms, self.blocks, self.key_value, strict=True):
+            normal, pairing, left = norm(rows), everywhere, left - 1
             known = key_value(normal)
-            if number == len(self.blocks):
+            if not left:
                 rows, normal, pairing = rows[:, last], normal[:, last], at_last
             keys, values = pairing.gathered(known, self.width)
             rows = block(rows, normal, pairing, keys, values)

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import PackedSequence
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
@@ -51,8 +50,8 @@ class Layers(nn.Sequential):
 class Steps:
     """Rows of all clips, step by step: the first of each, longest clip first, then the second of those that have one, ...
 
-    It is what torch calls a packed sequence. A recurrence over it does nothing for padding, and what works row by row sees
-    the rows of all steps at once.
+    The order of torch's packed sequences (`recurrent.packed`), for recurrences that are not torch's own: nothing is done for
+    padding, and what works row by row sees the rows of all steps at once.
 
     Attributes:
         places: (R,) where among the rows, end to end, each stands.
@@ -81,27 +80,9 @@ class Steps:
         there = [torch.from_numpy(one).to(spans.device) for one in (first[order[rank]] + step, previous, last)]
         return cls(there[0], torch.from_numpy(counts), *there[1:])
 
-    def packed(self, rows: Tensor) -> PackedSequence:
-        """Give rows (R, D), end to end, as torch's recurrences take them."""
-        return PackedSequence(rows[self.places], self.counts)
-
     def before(self, values: Tensor) -> Tensor:
         """Give for each row, step by step, (R, D), what the one before it has; zeros for the first."""
         return functional.pad(values, (0, 0, 1, 0))[self.previous]
-
-
-class LastState(nn.Module):
-    """One LSTM over a clip's words: its output at the last one."""
-
-    def __init__(self, d_in: int, hidden: int) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(d_in, hidden)
-
-    def forward(self, rows: Tensor, words: Spans) -> Tensor:
-        """Turn words (W, d_in) into (B, hidden)."""
-        steps = Steps.of(words)
-        outputs, _ = self.lstm(steps.packed(rows))
-        return outputs.data[steps.last]  # type: ignore[no-any-return]
 
 
 def at_words(video: Tensor, frames: Spans, words: Spans) -> Tensor:

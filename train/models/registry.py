@@ -12,6 +12,16 @@ from sadgr.train.errors import TrainError
 
 _CLASSES: Mapping[ModelName, tuple[str, str]] = {
     "sadgr": ("SADGR", "ModelConfig"),
+    "ridge": ("Ridge", "RidgeConfig"),
+    "text": ("TextOnly", "TextConfig"),
+    "concat": ("Concat", "ConcatConfig"),
+    "late": ("Late", "LateConfig"),
+    "tfn": ("TFN", "TFNConfig"),
+    "lmf": ("LMF", "LMFConfig"),
+    "mfn": ("MFN", "MFNConfig"),
+    "mult": ("MulT", "MulTConfig"),
+    "misa": ("MISA", "MISAConfig"),
+    "selfmm": ("SelfMM", "SelfMMConfig"),
 }
 """Name, which is its module's, too -> its class and the one of its settings."""
 

@@ -206,7 +206,7 @@ def unimodal_loss(predictions: Tensor, labels: Tensor, present: Tensor) -> Tenso
         present: (B, modalities) bool; what a clip does not have is no error.
 
     Returns:
-        Scalar; 0 in the first epoch, when all labels are the same.
+        Scalar; 0 while all labels are the same: in the second epoch they move, from the third on they weigh.
     """
     made = labels[:, 1:]
     weights = torch.tanh((made - labels[:, :1]).abs()) * present

@@ -91,9 +91,11 @@ class Pairing:
         Returns:
             n lists, a tensor (b, L, S * D) for each group in them.
         """
-        by_map = rows.unflatten(2, (-1, width)).permute(1, 2, 0, 3)  # (R, n, S, D)
+        stack, count, _ = rows.shape
+        by_map = rows.reshape(stack, count, -1, width).permute(1, 2, 0, 3)  # (R, n, S, D)
         groups = [
-            by_map[chosen].flatten(2).unflatten(0, (len(group.mask), -1)).unbind(2) for group, chosen, _ in self.parts
+            by_map.index_select(0, chosen).view(len(group.mask), -1, by_map.shape[1], stack * width).unbind(2)
+            for group, chosen, _ in self.parts
         ]
         return [list(of_map) for of_map in zip(*groups, strict=True)]
 
@@ -113,10 +115,11 @@ class Pairing:
         flat = self.target.sorted(queries.transpose(0, 1).reshape(count, stack * width))  # (R, S * D)
         attended = []
         for (group, _, mask), key, value in zip(self.parts, keys, values, strict=True):
-            by_head = [  # (b, S * H, L, D / H) each
-                one.unflatten(2, (stack * heads, -1)).transpose(1, 2) for one in (group.padded(flat), key, value)
-            ]
-            out = functional.scaled_dot_product_attention(*by_head, attn_mask=mask)
+            query, key, value = (  # (b, S * H, L, D / H) each
+                one.reshape(*one.shape[:2], stack * heads, -1).transpose(1, 2)
+                for one in (group.padded(flat), key, value)
+            )
+            out = functional.scaled_dot_product_attention(query, key, value, mask)
             attended.append(group.flat(out.transpose(1, 2).flatten(2)))  # (rows of the group, S * D)
         return self.target.unsorted(attended).view(count, stack, width).transpose(0, 1)
 

@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
-from sadgr.train.models.parts import LastState, Layers, row_a_clip
+from sadgr.train.models.parts import Layers, row_a_clip
 from sadgr.train.models.protocol import MissingVectors, Output
+from sadgr.train.models.recurrent import final_state
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Embeddings(nn.Module):
     ) -> None:
         super().__init__()
         self.missing = MissingVectors(widths.d_text, widths.d_audio, widths.d_video)
-        self.lstm = LastState(widths.d_text, lstm_hidden)
+        self.lstm = nn.LSTM(widths.d_text, lstm_hidden)
         self.text = Layers(lstm_hidden, text_hidden, text_hidden, dropout=dropout)
         self.audio = Layers(widths.d_audio, audio_hidden, audio_hidden, audio_hidden, dropout=dropout)
         self.video = Layers(widths.d_video, video_hidden, video_hidden, video_hidden, dropout=dropout)
@@ -53,14 +54,36 @@ class Embeddings(nn.Module):
         text, audio, video = self.missing(
             batch.present, batch.complete, (batch.text, batch.words), (audio, clips), (video, clips)
         )
-        embedded = self.text(self.lstm(text, batch.words)), self.audio(audio), self.video(video)
+        last = final_state(self.lstm, text, batch.words)  # (B, lstm_hidden)
+        embedded = self.text(last), self.audio(audio), self.video(video)
         return [functional.pad(one, (1, 0), value=1.0) for one in embedded]
 
 
-def outer_product(text: Tensor, audio: Tensor, video: Tensor) -> Tensor:
-    """Multiply each entry with each (section 4.2): (B, T), (B, A) and (B, V) to (B, T * A * V), video's entries fastest."""
-    pairs = (audio[:, :, None] * video[:, None, :]).flatten(1)  # (B, A * V)
-    return (text[:, :, None] * pairs[:, None, :]).flatten(1)
+class TensorFusion(nn.Module):
+    """A linear map of the outer product of three vectors (section 4.2).
+
+    The product has as many entries as the three have together, multiplied. Each is a text entry times an entry of the outer
+    product of audio and video alone; so that product meets the weights first, and text what comes of it: the same numbers,
+    without a tensor of T * A * V entries a clip, which would be the largest thing here and is needed for nothing else.
+
+    Args:
+        widths: T, A and V, of the vectors.
+        n_outputs: O.
+    """
+
+    def __init__(self, widths: tuple[int, int, int], n_outputs: int) -> None:
+        super().__init__()
+        text, audio, video = widths
+        self.weight = nn.Parameter(torch.empty(audio * video, n_outputs, text))
+        self.bias = nn.Parameter(torch.empty(n_outputs))
+        for one in (self.weight, self.bias):  # as torch's linear maps begin
+            nn.init.uniform_(one, -((text * audio * video) ** -0.5), (text * audio * video) ** -0.5)
+
+    def forward(self, text: Tensor, audio: Tensor, video: Tensor) -> Tensor:
+        """Map (B, T), (B, A) and (B, V) to (B, O)."""
+        pairs = (audio[:, :, None] * video[:, None, :]).flatten(1)  # (B, A * V)
+        of_text = (pairs @ self.weight.flatten(1)).view(len(text), *self.weight.shape[1:])  # (B, O, T)
+        return (of_text @ text[:, :, None])[:, :, 0] + self.bias
 
 
 class TFN(nn.Module):
@@ -72,12 +95,12 @@ class TFN(nn.Module):
         self.embeddings = Embeddings(
             widths, c.lstm_hidden, c.text_hidden, c.audio_hidden, c.video_hidden, dropout=c.dropout
         )
-        entries = (c.text_hidden + 1) * (c.audio_hidden + 1) * (c.video_hidden + 1)
-        self.fusion = nn.Linear(entries, c.fusion_hidden)
+        units = (c.text_hidden + 1, c.audio_hidden + 1, c.video_hidden + 1)
+        self.fusion = TensorFusion(units, c.fusion_hidden)
         self.inference = Layers(c.fusion_hidden, c.fusion_hidden, dropout=c.dropout)
         self.head = nn.Linear(c.fusion_hidden, widths.n_outputs)
 
     def forward(self, batch: Batch) -> Output:
         """Predict a batch of clips."""
-        fused = self.fusion(outer_product(*self.embeddings(batch))).relu()  # (B, fusion_hidden)
+        fused = self.fusion(*self.embeddings(batch)).relu()  # (B, fusion_hidden)
         return Output(self.head(self.inference(fused)))  # section 4.3

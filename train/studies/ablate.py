@@ -14,7 +14,7 @@ from sadgr.train.report import over_seeds
 from sadgr.train.studies.draw import forest
 from sadgr.train.studies.published import TABLE_4
 from sadgr.train.studies.rows import Row, held_out, our_rows, published_row, shown, write_table
-from sadgr.train.studies.runner import silent
+from sadgr.train.studies.runner import THREADS, silent, threads
 from sadgr.train.studies.variations import Variation
 
 OSCILLATION = "gate_oscillation"
@@ -46,8 +46,9 @@ def ablation_table(
     split = held_out(every)
     rows = [row for row in every if row["split"] == split]
     held: HeldData = {}
-    for one, row in zip(complete, rows, strict=True):
-        row |= _oscillation_of(cache, study / one.name, one, split, held)
+    with threads(THREADS):
+        for one, row in zip(complete, rows, strict=True):
+            row |= _oscillation_of(cache, study / one.name, one, split, held)
     ours = list(rows)
     rows += [published_row(TABLE_4, one.published, {"run": one.title}) for one in variations if one.published]
     figure = forest(ours, rows[len(ours) :], "run")

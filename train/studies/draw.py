@@ -11,8 +11,23 @@ from sadgr.train.studies.published import MOSEI, MOSI
 from sadgr.train.studies.rows import COUNTS, Row
 from sadgr.train.studies.variations import LAMBDA, LAYERS, Point
 
-PANELS = ("MAE", "Corr", "Has0_acc_2", "Has0_F1_score", "Non0_acc_2", "Non0_F1_score", "accuracy", "F1_weighted", "F1_macro")
-WHICH = {"Has0_acc_2": "acc_2_which", "Non0_acc_2": "acc_2_which", "Has0_F1_score": "F1_which", "Non0_F1_score": "F1_which"}
+PANELS = (
+    "MAE",
+    "Corr",
+    "Has0_acc_2",
+    "Has0_F1_score",
+    "Non0_acc_2",
+    "Non0_F1_score",
+    "accuracy",
+    "F1_weighted",
+    "F1_macro",
+)
+WHICH = {
+    "Has0_acc_2": "acc_2_which",
+    "Non0_acc_2": "acc_2_which",
+    "Has0_F1_score": "F1_which",
+    "Non0_F1_score": "F1_which",
+}
 """Where the one number is drawn of which the paper does not say whether 0 counts: at both, and hollow."""
 TITLES = {key: title for title, key in COLUMNS}
 HEIGHT_OF_ROW = 0.3
@@ -81,7 +96,9 @@ def curves(rows: Sequence[Row], points: Sequence[Point], chosen: dict[str, float
                 low, high = ([_number(row, f"{key}_{end}") for row in line] for end in ("low", "high"))
                 panel.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
         if axis in chosen:
-            panel.axvline(chosen[axis], color="C3", linestyle="--", linewidth=1, label="chosen by the valid split's loss")
+            panel.axvline(
+                chosen[axis], color="C3", linestyle="--", linewidth=1, label="chosen by the valid split's loss"
+            )
         panel.axvline(PAPERS[axis], color="0.6", linestyle=":", linewidth=1, label="published as best (CMU-MOSI)")
         panel.set(xlabel=axis, ylabel=TITLES[key], xscale="log" if axis == LAMBDA else "linear")
         panel.xaxis.set_major_locator(FixedLocator([point.value for point in points if point.axis == axis]))

@@ -13,7 +13,17 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from sadgr.train.errors import Interrupted
 from sadgr.train.jobs import HeldData
 from sadgr.train.loop import Log
-from sadgr.train.studies.runner import Engine, Failures, Stop, one_after_another, silent, stopped, told, train_unit
+from sadgr.train.studies.runner import (
+    THREADS,
+    Engine,
+    Failures,
+    Stop,
+    one_after_another,
+    silent,
+    stopped,
+    told,
+    train_unit,
+)
 from sadgr.train.studies.variations import Unit
 
 LOOK_SECONDS = 0.2
@@ -29,13 +39,8 @@ def local_engine(jobs: int) -> Engine:
     return one_after_another if jobs == 1 else partial(_side_by_side, jobs)
 
 
-def threads_of_one(jobs: int) -> int:
-    """Threads for each of some jobs: together no more than there are cores."""
-    return max(1, len(os.sched_getaffinity(0)) // jobs)
-
-
 def _side_by_side(jobs: int, wanted: Sequence[Unit], should_stop: Stop, log: Log) -> Failures:
-    """Do units in processes, each with its share of the cores and a copy of the data that it keeps.
+    """Do units in processes, each with a copy of the data that it keeps.
 
     Processes are started anew instead of forked, since torch's threads do not survive a fork. One that dies costs its unit
     alone. On request, each stops after its epoch.
@@ -43,10 +48,8 @@ def _side_by_side(jobs: int, wanted: Sequence[Unit], should_stop: Stop, log: Log
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     waiting, running, failures = list(wanted), dict[ProcessFuture, Unit](), Failures()
-    # Threads are those of all jobs, however few units are left: sums depend on how they are shared out.
-    begin = (threads_of_one(jobs), stop)
     jobs = min(jobs, len(waiting))
-    pool = ProcessPool(jobs, initializer=_begin, initargs=begin, context=context)
+    pool = ProcessPool(jobs, initializer=_begin, initargs=(stop,), context=context)
     ended, interrupted = 0, False
     try:
         while running or (waiting and not stop.is_set()):
@@ -81,8 +84,8 @@ def _outcome(future: ProcessFuture) -> BaseException | None:
     return error
 
 
-def _begin(threads: int, stop: Event) -> None:
-    torch.set_num_threads(threads)
+def _begin(stop: Event) -> None:
+    torch.set_num_threads(THREADS)
     _stop.append(stop)
 
 

@@ -65,9 +65,9 @@ def run_robustness(run: Path, source: Source, split: str, log: Log) -> list[Leve
         for one in levels
     ]
     write_json(folder / "robustness.json", {**told, "levels": found})
-    title = (
-        f"{dataset}{' (synthetic)' if synthetic else ''}, {split} split, N = {len(held.clips)}, seeds = {len(seeds)}"
-    )
+    mark = " (synthetic)" if synthetic and "synthetic" not in dataset.lower() else ""
+    band = "; bands: 95 % interval" if len(seeds) > 1 else ""
+    title = f"{dataset}{mark}, {split} split, N = {len(held.clips)}, seeds = {len(seeds)}{band}"
     write_figure(folder / "robustness", robustness_figure(levels, title))
     return levels
 

@@ -43,7 +43,13 @@ def our_rows(run: Path, splits: Sequence[str], first: Row) -> list[Row]:
     rows: list[Row] = []
     for split in splits:
         if split in told["splits"]:
-            row: Row = {"source": OURS, **first, "dataset": told["dataset"], "split": split, "seeds": len(told["seeds"])}
+            row: Row = {
+                "source": OURS,
+                **first,
+                "dataset": told["dataset"],
+                "split": split,
+                "seeds": len(told["seeds"]),
+            }
             rows.append(row | _scores(told["splits"][split]))
     return rows
 
@@ -78,7 +84,9 @@ def shown(rows: Sequence[Row], first: Mapping[str, str], last: Mapping[str, str]
     return aligned([list(columns), *([_cell(row, key) for key in columns.values()] for row in rows)])
 
 
-def write_table(folder: Path, name: str, rows: Sequence[Row], more: Mapping[str, Any], figure: Figure) -> dict[str, Any]:
+def write_table(
+    folder: Path, name: str, rows: Sequence[Row], more: Mapping[str, Any], figure: Figure
+) -> dict[str, Any]:
     """Write NAME.csv, NAME.json, NAME.png and NAME.svg into a folder, and give what stands in the JSON.
 
     Args:
@@ -114,7 +122,9 @@ def _cell(row: Row, key: str) -> str:
         return "undefined" if f"{key}_std" in row and row["source"] == OURS else "-"
     if isinstance(value, str | int):
         return str(value)
-    if row["source"] == PUBLISHED or key in AS_IT_IS:
+    if key in AS_IT_IS:
         return f"{value:g}"
+    if row["source"] == PUBLISHED:
+        return f"{value:.{max(3, len(f'{value:g}') - 2)}f}"  # digits as printed: 0.760, 0.8675
     high = row.get(f"{key}_high")
     return f"{value:.4f}" if not isinstance(high, float) else f"{value:.4f} +-{high - value:.4f}"

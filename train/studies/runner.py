@@ -1,7 +1,14 @@
-"""Run a study's variations with all their seeds: in this process or several, what is done already never again."""
+"""Run a study's variations with all their seeds: in this process or several, what is done already never again.
 
-from collections.abc import Callable, Sequence
+Threads share out sums, and the last digits of numbers depend on how many there are. Here every training has one, so that its
+numbers are the same however many others there are at a time and whoever does them; more cores do more trainings at a time.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from sadgr.train.errors import Interrupted, TrainError
 from sadgr.train.jobs import HeldData, begin, finish, fit_seed, prepare
@@ -12,6 +19,8 @@ from sadgr.train.studies.variations import Unit, Variation, units
 
 STUDY_FILE = "study.json"
 METRICS_FILE = "metrics.json"
+THREADS = 1
+"""Of each training."""
 Stop = Callable[[], bool]
 Failures = dict[Unit, str]
 Engine = Callable[[Sequence[Unit], Stop, Log], Failures]
@@ -47,6 +56,13 @@ def run_study(
         TrainError: Something that no training can use, or a folder of another study.
         Interrupted: `should_stop` said so; everything up to the last epoch of each unit is saved.
     """
+    with threads(THREADS):
+        return _run(kind, cache, study, variations, engine, should_stop, log)
+
+
+def _run(
+    kind: str, cache: Path, study: Path, variations: Sequence[Variation], engine: Engine, should_stop: Stop, log: Log
+) -> dict[str, str]:
     _claim_all(kind, cache, study, variations, log)
     wanted = [unit for unit in units(cache, study, variations) if not is_done(unit)]
     done = sum(len(one.request.seeds) for one in variations) - len(wanted)
@@ -58,6 +74,17 @@ def run_study(
         failed[unit.variation] = f"seed {unit.seed}: {reason}"
     _finish_all(cache, study, [one for one in variations if one.name not in failed], log)
     return failed
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Compute with so many threads as long as the block lasts."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def is_done(unit: Unit) -> bool:
@@ -113,7 +140,9 @@ def _claim_all(kind: str, cache: Path, study: Path, variations: Sequence[Variati
         except TrainError as error:
             raise TrainError(f"{one.title}: {error}") from error
     seeds = list(variations[0].request.seeds)
-    claim(study / STUDY_FILE, {"study": kind, "variations": {one.name: one.title for one in variations}, "seeds": seeds})
+    claim(
+        study / STUDY_FILE, {"study": kind, "variations": {one.name: one.title for one in variations}, "seeds": seeds}
+    )
     for name, known in prepared.items():
         begin(known, study / name)
 

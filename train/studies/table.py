@@ -29,7 +29,11 @@ def comparison(runs: Sequence[Path]) -> tuple[str, dict[str, Any]]:
     Raises:
         TrainError: No complete run, or one that did not learn sentiment as a number.
     """
-    every = [row for run in runs for row in our_rows(_checked(run), ("valid", "test"), {"model": _model(run), "run": str(run)})]
+    every = [
+        row
+        for run in runs
+        for row in our_rows(_checked(run), ("valid", "test"), {"model": _model(run), "run": str(run)})
+    ]
     split = held_out(every)
     rows = [row for row in every if row["split"] == split]
     if len(rows) < len(runs):
@@ -42,7 +46,8 @@ def comparison(runs: Sequence[Path]) -> tuple[str, dict[str, Any]]:
     notes = [note for table in tables for note in table.notes]
     if unmatched:
         notes.insert(
-            0, f"{', '.join(unmatched)} is neither CMU-MOSI nor CMU-MOSEI: the published rows are of other data, not a match"
+            0,
+            f"{', '.join(unmatched)} is neither CMU-MOSI nor CMU-MOSEI: the published rows are of other data, not a match",
         )
     published = [published_row(table, name, {"model": _without_ours(name)}) for table in tables for name in table.rows]
     names = [{**row, "line": row["run"]} for row in rows], [{**row, "line": row["model"]} for row in published]

@@ -170,7 +170,8 @@ def assert_gradient_reaches(model: nn.Module, except_: Collection[str] = (), tas
     """A gradient of the task's loss and the model's own reaches every parameter but those named; those get none at all.
 
     All kinds of missing modalities are in the batch, so that stand-ins count; dropout is off, so that nothing is missed by
-    chance. Say at the call why a parameter is excepted.
+    chance; clips are odd in number, since as many errors of either sign cancel in L1. Say at the call why a parameter is
+    excepted.
     """
     torch.manual_seed(0)
     model.train()
@@ -181,8 +182,9 @@ def assert_gradient_reaches(model: nn.Module, except_: Collection[str] = (), tas
             module.dropout = 0.0
     of = {each.task: each for each in widths_of_tasks()}[task]
     model.zero_grad()
-    lacking = [[True, True, True]] * 5 + [[False, True, True], [True, False, True], [True, True, False]]
-    task_loss(model, without(all_clips(of), lacking), task).backward()  # type: ignore[no-untyped-call]
+    lacking = [[True, True, True]] * 4 + [[False, True, True], [True, False, True], [True, True, False]]
+    batch = chosen(all_clips(of), range(7))
+    task_loss(model, without(batch, lacking), task).backward()  # type: ignore[no-untyped-call]
     found = {name for name, one in model.named_parameters() if one.grad is None or float(one.grad.abs().max()) < 1e-9}
     assert found == set(except_), (
         f"no gradient: {sorted(found - set(except_))}; has one: {sorted(set(except_) - found)}"
