@@ -168,7 +168,8 @@ def test_classification(labelled: Labelled, write_cache: Callable[..., Path], tm
     assert {"accuracy", "F1_bad", "F1_even", "F1_good"} < set(told)
 
     rows = pd.DataFrame(json.loads(done("predict", run, cache, "--json").stdout))
-    assert list(rows) == ["clip_id", "prediction", "p_bad", "p_even", "p_good", "gate_mean"] and len(rows) == 36
+    seen = [f"{end}_{mood}" for mood in ("bad", "even", "good") for end in ("low", "high")]  # of both seeds
+    assert list(rows) == ["clip_id", "prediction", "p_bad", "p_even", "p_good", *seen, "gate_mean"] and len(rows) == 36
     chances = rows[["p_bad", "p_even", "p_good"]]
     np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-5)
     assert ("p_" + rows["prediction"] == chances.idxmax(axis=1)).all()

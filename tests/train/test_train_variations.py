@@ -88,7 +88,9 @@ def test_what_cannot_be_taken_away_is_refused(full: FitRequest, change: dict[str
 def test_sweep_covers_the_figure_and_the_grid_and_runs_nothing_twice(full: FitRequest) -> None:
     variations, points = sweep(full)
     lambdas = [point.value for point in points if point.axis == "lambda"]
-    assert (min(lambdas), max(lambdas)) == (0.01, 1.0) and {0.1, 0.3, 0.5} <= set(lambdas) and lambdas == sorted(lambdas)
+    assert (
+        (min(lambdas), max(lambdas)) == (0.01, 1.0) and {0.1, 0.3, 0.5} <= set(lambdas) and lambdas == sorted(lambdas)
+    )
     assert [point.value for point in points if point.axis == "gate layers"] == [1, 2, 3, 4]
     settings = [(one.request.config.contrastive_weight, one.request.model.gate_layers) for one in variations]
     assert len(set(settings)) == len(settings) == len({one.name for one in variations}) == len(points) - 1
@@ -112,5 +114,3 @@ def test_units_come_seed_by_seed(full: FitRequest, tmp_path: Path) -> None:
     assert [unit.seed for unit in found] == [1] * 6 + [2] * 6
     assert len(set(found)) == 12 and found[0].run == tmp_path / "study" / "full"
     assert str(found[6]) == "full, seed 2"
-
-
