@@ -9,6 +9,7 @@ import click
 from sadgr.cache.console import friendly
 from sadgr.cache.doors.cli import export_command, import_command
 from sadgr.cache.errors import CacheError
+from sadgr.cache.report_cli import report
 from sadgr.cache.upkeep_cli import CACHE, DATASET, JSON, compact, diff, failures, gc, merge, repair, rm, verify
 
 
@@ -101,6 +102,7 @@ for _command in (verify, repair, compact, gc, merge, rm, diff, failures):
     main.add_command(_command)
 main.add_command(export_command)
 main.add_command(import_command)
+main.add_command(report)
 
 
 if __name__ == "__main__":

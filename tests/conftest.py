@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 RATE_HZ = 16000
 
@@ -45,6 +46,41 @@ def speak() -> Callable[[str], Speech]:
 def decode() -> Callable[..., NDArray[np.float32]]:
     """Path -> sound, by another way than the package's own."""
     return _decode
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser that opens reports; a machine without one fails these tests, since a report is made to be looked at."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.fail("no `chromium` on PATH, and reports are tested in a browser: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])  # root, as in containers, has none
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browser_page(chromium: Browser) -> Iterator[Page]:
+    """A page that fails its test on a console error, an exception, or a request for anything that is not on disk."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    troubles: list[str] = []
+
+    def console(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            troubles.append(f"console: {message.text}")
+
+    def request(asked: Request) -> None:
+        if asked.url.split(":")[0] not in ("file", "data", "blob"):
+            troubles.append(f"asked for {asked.url}")
+
+    page.on("console", console)
+    page.on("pageerror", lambda error: troubles.append(f"exception: {error}"))
+    page.on("request", request)
+    yield page
+    context.close()
+    assert not troubles, troubles
 
 
 def _cannot_run(mark: str) -> bool:

@@ -3,6 +3,7 @@
 import click
 
 from sadgr.train.commands.apply import evaluate, predict, robustness
+from sadgr.train.commands.compare import compare
 from sadgr.train.commands.figures import efficiency, gate, tsne
 from sadgr.train.commands.keep import export, rerun
 from sadgr.train.commands.learn import fit, pretrain
@@ -16,5 +17,21 @@ def main() -> None:
     """Train SADGR on cached features: pretrain the alignment heads, fit the model, predict."""
 
 
-for command in (pretrain, fit, predict, evaluate, robustness, export, rerun, efficiency, tsne, gate, ablate, sweep, table, significance):
+for command in (
+    pretrain,
+    fit,
+    predict,
+    evaluate,
+    robustness,
+    export,
+    rerun,
+    efficiency,
+    tsne,
+    gate,
+    ablate,
+    sweep,
+    compare,
+    table,
+    significance,
+):
     main.add_command(command)

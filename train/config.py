@@ -10,7 +10,10 @@ from typing import Literal, get_args
 AudioMean = Literal["mean", "mean_words"]
 Gate = Literal["audio", "none", "attention", "frames"]
 TaskName = Literal["regression", "classification", "multilabel"]
-ModelName = Literal["sadgr", "ridge", "text", "concat", "late", "tfn", "lmf", "mfn", "mult", "misa", "selfmm"]
+ModelName = Literal[
+    "sadgr", "ridge", "text", "concat", "late", "tfn", "lmf", "mfn", "mult", "misa", "selfmm", "mag", "raven", "iccn", "tetfn",
+    "tchfn", "tmbl",
+]  # fmt: skip
 MODEL_NAMES: tuple[ModelName, ...] = get_args(ModelName)
 
 

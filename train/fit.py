@@ -50,6 +50,7 @@ def fit(
     should_stop: Callable[[], bool],
     log: Log,
     heads: Mapping[str, Tensor] | None = None,
+    tensorboard: bool = False,
 ) -> FitResult:
     """Train a model with one seed, choose the epoch by the valid split's task loss, and score that one.
 
@@ -61,6 +62,7 @@ def fit(
         should_stop: Asked after each epoch.
         log: Takes progress lines.
         heads: State of pretrained projection heads; None begins with random ones.
+        tensorboard: Write event files for TensorBoard, too.
 
     Raises:
         TrainError: Heads of other widths, or training that diverged.
@@ -80,7 +82,9 @@ def fit(
             progress = _solve(model, data, folder / MODEL_FILE)
         else:
             optimizer = adamw(model, config.learning_rate, config.weight_decay)
-            loop = Loop(folder, MODEL_FILE, config.epochs, config.patience, _describe, should_stop, log)
+            loop = Loop(
+                folder, MODEL_FILE, config.epochs, config.patience, _describe, should_stop, log, tensorboard=tensorboard
+            )
             progress = loop.run(model, optimizer, lambda number: _epoch(number, model, optimizer, data, config))
     predicted = {split: predict(model, clips) for split, clips in data.splits.items()}
     metrics = {

@@ -38,6 +38,7 @@ class FitRequest:
         target: `sentiment`, `emotions` or a column.
         task: None for what suits the target.
         name: The model's; another than SADGR has settings of its own.
+        tensorboard: Write event files for TensorBoard, too.
         audio_mean: Which mean of the audio L_con reads where heads do not say; None for the mean over all frames.
     """
 
@@ -50,6 +51,7 @@ class FitRequest:
     target: str = "sentiment"
     task: TaskName | None = None
     name: ModelName = "sadgr"
+    tensorboard: bool = False
     audio_mean: AudioMean | None = None
 
 
@@ -147,9 +149,8 @@ def fit_seed(prepared: Prepared, run: Path, seed: int, should_stop: Callable[[],
     """Fit the model of one seed and write its folder; one that was interrupted goes on, a finished one trains no more."""
     folder = seed_folder(run, seed)
     config, heads = replace(prepared.request.config, seed=seed), prepared.heads
-    result = fit(
-        prepared.data, prepared.model.build, config, folder, should_stop, log, heads.tensors if heads else None
-    )
+    tensors, tensorboard = heads.tensors if heads else None, prepared.request.tensorboard
+    result = fit(prepared.data, prepared.model.build, config, folder, should_stop, log, tensors, tensorboard)
     write_seed(folder, prepared.data, result)
     return result
 

@@ -17,13 +17,11 @@ from sadgr.train.heads import ProjectionHeads
 from sadgr.train.loop import Log, Loop, Row, adamw, batches, seed_epoch
 from sadgr.train.losses import info_nce
 from sadgr.train.pairs import Pairs
-from sadgr.train.report import write_csv
 from sadgr.train.retrieval import retrieval_metrics
 from sadgr.train.rundir import claim
 
 HEADS_FILE = "heads.safetensors"
 PLAN_FILE = "heads.json"
-HISTORY_FILE = "history.csv"
 IN_HISTORY = ("t2a_R@1", "a2t_R@1", "modality_gap")
 
 
@@ -64,7 +62,9 @@ def pretrain(
         heads = ProjectionHeads(train.text.shape[1], train.audio.shape[1], config.d_shared).to(train.text.device)
         before = measure(heads, held_out, config.batch_size)
         optimizer = adamw(heads, config.learning_rate, config.weight_decay)
-        loop = Loop(folder, HEADS_FILE, config.epochs, config.patience, _describe, should_stop, log)
+        loop = Loop(
+            folder, HEADS_FILE, config.epochs, config.patience, _describe, should_stop, log, score_title="held_out_loss"
+        )
         progress = loop.run(heads, optimizer, lambda n: _epoch(n, heads, optimizer, train, held_out, config))
     metrics = {
         "before": before,
@@ -76,8 +76,6 @@ def pretrain(
         "temperature": 1 / heads.logit_scale().item(),
         "history": list(progress.history),
     }
-    history = [{"epoch": number, **_renamed(row)} for number, row in enumerate(progress.history, start=1)]
-    write_csv(folder / HISTORY_FILE, history)
     write_json(folder / PLAN_FILE, {**read_json(folder / PLAN_FILE), "metrics": metrics})
     return metrics
 
@@ -153,10 +151,6 @@ def _require_negatives(pairs: Pairs, name: str) -> None:
             f"all {len(pairs)} {name} clips have one and the same transcript: with --mask-duplicates none of them is "
             "another's negative; leave it out, or choose another data set"
         )
-
-
-def _renamed(row: Row) -> Row:
-    return {"held_out_loss" if name == "score" else name: value for name, value in row.items()}
 
 
 def _describe(row: Row) -> str:

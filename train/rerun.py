@@ -88,8 +88,9 @@ def run_rerun(run: Path, again: Path, cache: Path | None, should_stop: Callable[
 
     threads = torch.get_num_threads()
     try:
-        if computing_device().type == config["machine"]["device"] == "cpu":
-            torch.set_num_threads(config["machine"]["threads"])
+        before = config.get("machine", {})
+        if computing_device().type == before.get("device") == "cpu":
+            torch.set_num_threads(before["threads"])
         run_fit(place, again, request_of(run, config), should_stop, log, check=same_as_before)
         told = compared(run, again)
     finally:

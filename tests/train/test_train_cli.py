@@ -24,7 +24,7 @@ from sadgr.cache import (
     source_digest,
 )
 from sadgr.train import cli
-from sadgr.train.commands import learn
+from sadgr.train.commands import common, learn
 from sadgr.train.config import FIT_PRESETS, PretrainConfig
 
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]
@@ -121,6 +121,7 @@ def test_stopped_by_a_signal_then_started_again(cache: Path, tmp_path: Path, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(learn, "log", log)
+        patch.setattr(common, "log", log)
         assert call("fit", cache, tmp_path / "run", *settings).exit_code == 75
     assert said[-1] == "stopped after epoch 2; start the same command again to go on"
     assert call("predict", tmp_path / "run", cache).exit_code == 2

@@ -21,7 +21,22 @@ from sadgr.train.studies import timing
 from sadgr.train.studies.efficiency import PUBLISHED, parameters_of, parameters_of_heads
 from sadgr.train.studies.timing import ATTENTION, GATE, fit_exponent, measure_times
 
-TINY = "--d-model 8 --d-key 4 --gate-hidden 8 --fusion-hidden 8 --attention-heads 2 --batch-size 8 --epochs 2".split()
+TINY = [
+    "--d-model",
+    "8",
+    "--d-key",
+    "4",
+    "--gate-hidden",
+    "8",
+    "--fusion-hidden",
+    "8",
+    "--attention-heads",
+    "2",
+    "--batch-size",
+    "8",
+    "--epochs",
+    "2",
+]
 
 
 def call(*arguments: object) -> Result:

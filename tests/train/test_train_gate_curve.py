@@ -33,7 +33,22 @@ from sadgr.train.studies.gate_curve import gate_curve, window_shares
 from sadgr.train.studies.sound import read_envelope
 from sadgr.train.studies.timed_clip import TimedClip, timed_clip
 
-TINY = "--d-model 8 --d-key 4 --gate-hidden 8 --fusion-hidden 8 --attention-heads 2 --batch-size 8 --epochs 1".split()
+TINY = [
+    "--d-model",
+    "8",
+    "--d-key",
+    "4",
+    "--gate-hidden",
+    "8",
+    "--fusion-hidden",
+    "8",
+    "--attention-heads",
+    "2",
+    "--batch-size",
+    "8",
+    "--epochs",
+    "1",
+]
 
 
 def call(*arguments: object) -> Result:
@@ -253,7 +268,9 @@ def test_a_file_that_ends_before_the_clip_is_refused(tmp_path: Path) -> None:
         read_envelope(tmp_path / "a.wav", begin_seconds=1, seconds=2)
 
 
-def test_a_waveform_stands_in_the_figure_where_the_file_is_given(fitted: tuple[Path, Path, str], tmp_path: Path) -> None:
+def test_a_waveform_stands_in_the_figure_where_the_file_is_given(
+    fitted: tuple[Path, Path, str], tmp_path: Path
+) -> None:
     run, cache, clip_id = fitted
     write_sound(tmp_path / "a.wav", 5, loud_from=3)
     result = call("gate", run, cache, clip_id, "--media", tmp_path / "a.wav")

@@ -43,6 +43,13 @@ def test_predictions_come_in_the_clips_order_whatever_the_batches(
     torch.testing.assert_close(found.gate_mean, torch.stack(gates).detach(), atol=1e-6, rtol=0)
 
 
+@pytest.fixture(autouse=True)
+def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take most of a small run's time."""
+    for name in ("write_figure", "write_reports"):
+        monkeypatch.setattr(f"sadgr.train.jobs.{name}", lambda *_: None)
+
+
 def silent(_: str) -> None:
     """Take a log line."""
 

@@ -26,7 +26,8 @@ from sadgr.train.predict import load_run
 from sadgr.train.studies.ablate import oscillation
 from sadgr.train.studies.processes import local_engine
 from sadgr.train.studies.runner import is_done, one_after_another, run_study
-from sadgr.train.studies.variations import Variation, units
+from sadgr.train.studies.sweeps import sweep_table
+from sadgr.train.studies.variations import Variation, sweep, units
 
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]
 StopAfter = Callable[[int], Callable[[], bool]]
@@ -38,7 +39,7 @@ def call(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def quiet(_: str) -> None:
+def quiet(_: object) -> None:
     pass
 
 
@@ -115,7 +116,7 @@ def test_numbers_are_the_runs_and_the_same_printed_as_csv_and_as_json(ablated: t
             found = {"mean": row[key], **{end: row[f"{key}_{end}"] for end in ("std", "low", "high")}}
             assert found == scores[key]
     assert {row["dataset"] for row in published} == {"CMU-MOSI (Table 4)"}
-    assert [(row["run"], row["MAE"]) for row in published][0] == ("full model", 0.698)
+    assert next((row["run"], row["MAE"]) for row in published) == ("full model", 0.698)
     with (study / "ablation.csv").open(newline="") as file:
         as_csv = list(csv.DictReader(file))
     assert [{key: "" if value is None else str(value) for key, value in row.items()} for row in told["rows"]] == as_csv
@@ -199,12 +200,20 @@ def pair(small: ModelConfig) -> list[Variation]:
     ]
 
 
+@pytest.fixture
+def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of single runs take longer than such small trainings, and are tested elsewhere."""
+    monkeypatch.setattr("sadgr.train.jobs.write_reports", quiet)
+    monkeypatch.setattr("sadgr.train.jobs.write_figure", lambda *_: None)
+
+
 def study(
     cache: Path, folder: Path, variations: Sequence[Variation], jobs: int = 1, stop: Callable[[], bool] = lambda: False
 ) -> dict[str, str]:
     return run_study("pair", cache, folder, variations, local_engine(jobs), stop, quiet)
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_several_jobs_stopped_or_not_give_the_numbers_of_one(
     cache: Path, pair: list[Variation], tmp_path: Path, stop_after: StopAfter
 ) -> None:
@@ -218,6 +227,7 @@ def test_several_jobs_stopped_or_not_give_the_numbers_of_one(
     assert differing(tmp_path / "one", tmp_path / "two") == []
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_a_variation_that_fails_is_named_and_stops_no_other(cache: Path, pair: list[Variation], tmp_path: Path) -> None:
     diverges = replace(pair[0].request, config=FitConfig(epochs=2, learning_rate=1e30))
     failed = study(cache, tmp_path / "study", [Variation("wild", "wild", diverges), pair[1]])
@@ -246,20 +256,23 @@ def test_an_error_that_nobody_foresaw_is_told_with_its_type(
     assert not is_done(wanted[0])
 
 
-def test_sweep_s_choice_is_the_valid_split_s(cache: Path, tmp_path: Path) -> None:
-    result = call("sweep", cache, tmp_path / "sweep", "--seeds", 1, *SMALL, "--json")
-    assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
+@pytest.mark.usefixtures("without_reports")
+def test_sweep_s_choice_is_the_valid_split_s(cache: Path, pair: list[Variation], tmp_path: Path) -> None:
+    variations, points = sweep(replace(pair[0].request, seeds=(3,)), lambdas=(0.1, 1.0), layers=(1, 2))
+    assert study(cache, tmp_path / "sweep", variations) == {}
+    shown, told = sweep_table(tmp_path / "sweep", variations, points, {})
     assert told == read_json(tmp_path / "sweep/sweep.json")
     valid = [row for row in told["rows"] if row["split"] == "valid"]
-    for axis, n in (("lambda", 6), ("gate layers", 4)):
+    assert [(row["axis"], row["value"]) for row in valid] == [(point.axis, point.value) for point in points]
+    assert len({row["run"] for row in valid}) == 3
+    for axis in ("lambda", "gate layers"):
         rows = [row for row in valid if row["axis"] == axis]
-        assert len(rows) == n
         assert all(row["loss"] == pytest.approx(row["MAE"], abs=1e-6) for row in rows)  # L1 is the task's loss
         best = min(rows, key=lambda row: row["MAE"])["value"]
         assert told["chosen_by_valid_loss"][axis] == best
         assert {row["value"] for row in rows if row["chosen"]} == {best}
-    assert len({row["run"] for row in valid}) == 9
+    titles, *lines = shown.splitlines()
+    assert titles.split()[:3] == ["axis", "value", "chosen"] and len(lines) == len(told["rows"]) == 8
     drawn = (tmp_path / "sweep/sweep.svg").read_text()
     assert "valid, N = 3" in drawn and "published as best (CMU-MOSI)" in drawn
 
@@ -327,6 +340,7 @@ def test_table_marks_what_is_published(ablated: tuple[Path, Result]) -> None:
     assert contents(folder / "full") == before
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_table_of_mosi_is_table_2(
     labelled: Labelled, write_cache: Callable[..., Path], small: ModelConfig, tmp_path: Path
 ) -> None:

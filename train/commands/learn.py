@@ -87,6 +87,9 @@ def pretrain(
 @data_options
 @settings_options(FitConfig, FIT_PRESETS)
 @settings_options(ModelConfig, {"default": ModelConfig()}, leave_out=ENCODER_WIDTHS)
+@click.option(
+    "--tensorboard", is_flag=True, help="Write event files for TensorBoard, too (pip install 'sadgr[tensorboard]')."
+)
 @json_option
 @config_option
 @friendly(TrainError, CacheError)
@@ -103,6 +106,7 @@ def fit(
     text: str | None,
     audio: str | None,
     video: str | None,
+    tensorboard: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -120,7 +124,10 @@ def fit(
     from sadgr.train.jobs import FitRequest, run_fit
     from sadgr.train.report import metrics_table
 
-    request = FitRequest(config, model, chosen, heads, dataset, (text, audio, video), target, task, name)
+    features = (text, audio, video)
+    request = FitRequest(
+        config, model, chosen, heads, dataset, features, target, task, name=name, tensorboard=tensorboard
+    )
     with stop_requested() as should_stop:
         try:
             results = run_fit(cache, run, request, should_stop, log)
@@ -139,4 +146,6 @@ def _refuse_what_is_sadgrs(name: str, heads: Path | None, options: dict[str, Any
     alone = {*given(options, ModelConfig), *({"freeze_heads", "contrastive_weight"} & given(options, FitConfig).keys())}
     flags = sorted(f"--{one.replace('_', '-')}" for one in (*alone, *(["heads"] if heads else [])))
     if flags:
-        raise click.UsageError(f"{', '.join(flags)}: only --model sadgr has this; {name} keeps its own paper's settings")
+        raise click.UsageError(
+            f"{', '.join(flags)}: only --model sadgr has this; {name} keeps its own paper's settings"
+        )

@@ -95,15 +95,15 @@ def ablate(cache: Path, run: Path, heads: Path | None, as_json: bool, **options:
             "--heads is missing: the row `without pretraining` is held against a model with pretrained heads; run "
             "`sadgr-train pretrain CACHE OUT` first, and give its OUT"
         )
-    request, engine = _asked(heads, (cache, run, heads), options)
+    request, engine = asked(heads, (cache, run, heads), options)
     from sadgr.train.studies.ablate import ablation_table
     from sadgr.train.studies.runner import run_study
     from sadgr.train.studies.variations import ablations
 
     variations = ablations(request)
-    with _stoppable() as should_stop:
+    with stoppable() as should_stop:
         failed = run_study("ablate", cache, run, variations, engine, should_stop, log)
-    _end(run, failed, len(variations), lambda: ablation_table(cache, run, variations, failed), as_json)
+    end_study(run, failed, len(variations), lambda: ablation_table(cache, run, variations, failed), as_json)
 
 
 @click.command()
@@ -119,15 +119,15 @@ def sweep(cache: Path, run: Path, heads: Path | None, as_json: bool, **options: 
     is an ordinary run in RUN/NAME; sweep.csv, .json, .png and .svg in RUN hold the scores of both splits. Started again with
     the same RUN, it goes on where it was stopped.
     """
-    request, engine = _asked(heads, (cache, run, *([heads] if heads else [])), options)
+    request, engine = asked(heads, (cache, run, *([heads] if heads else [])), options)
     from sadgr.train.studies import variations as of
     from sadgr.train.studies.runner import run_study
     from sadgr.train.studies.sweeps import sweep_table
 
     variations, points = of.sweep(request)
-    with _stoppable() as should_stop:
+    with stoppable() as should_stop:
         failed = run_study("sweep", cache, run, variations, engine, should_stop, log)
-    _end(run, failed, len(variations), lambda: sweep_table(run, variations, points, failed), as_json)
+    end_study(run, failed, len(variations), lambda: sweep_table(run, variations, points, failed), as_json)
 
 
 @click.command()
@@ -145,7 +145,7 @@ def table(runs: tuple[Path, ...], as_json: bool) -> None:
     _print(*comparison(runs), as_json)
 
 
-def _asked(heads: Path | None, paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[Any, Any]:
+def asked(heads: Path | None, paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[Any, Any]:
     """Turn options into the request that variations are made of, and the engine that does them."""
     config, model = settings(FIT_PRESETS[options["preset"]], options), settings(ModelConfig(), options)
     if config.freeze_heads and heads is None:
@@ -174,7 +174,8 @@ def _asked(heads: Path | None, paths: tuple[Path, ...], options: dict[str, Any])
 
 
 @contextmanager
-def _stoppable() -> Iterator[Callable[[], bool]]:
+def stoppable() -> Iterator[Callable[[], bool]]:
+    """Give what says whether a stop was asked for; one that was ends the command with its exit code."""
     with stop_requested() as should_stop:
         try:
             yield should_stop
@@ -182,7 +183,7 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
             exit_unfinished(stop)
 
 
-def _end(
+def end_study(
     run: Path,
     failed: dict[str, str],
     n_variations: int,

@@ -86,11 +86,22 @@ class Steps:
 
 
 def at_words(video: Tensor, frames: Spans, words: Spans) -> Tensor:
-    """Bring frames to the words' axis: (F, Dv) to (W, Dv), the mean of the frames of each word's time.
+    """Bring frames to the words' axis: (F, Dv) to (W, Dv), the mean of the frames that `frames_of_words` gives each word."""
+    places, counts = frames_of_words(frames, words)
+    bags = (counts.cumsum(0) - counts).to(video.device)
+    return functional.embedding_bag(places, video, bags, mode="mean")
+
+
+def frames_of_words(frames: Spans, words: Spans) -> tuple[Tensor, Tensor]:
+    """Say which frames were seen while each word was said.
 
     Training reads no word times, so words, like frames, are taken to be spread evenly over the clip (see `gate.at_frames`
     for the way back). A frame counts for the word that holds its centre; a word that holds none takes the frame that holds
     its centre.
+
+    Returns:
+        Places among all frames, word after word, on the frames' device; (W,) int64 on the CPU: how many are each word's, at
+        least 1.
     """
     n_words, n_frames = words.lengths.numpy(), frames.lengths.numpy()
     own_words, own_frames = np.repeat(n_words, n_words), np.repeat(n_frames, n_words)  # (W,) of each word's clip
@@ -100,8 +111,6 @@ def at_words(video: Tensor, frames: Spans, words: Spans) -> Tensor:
     end = -((own_words - 2 * (word + 1) * own_frames) // (2 * own_words))
     nearest = (2 * word + 1) * own_frames // (2 * own_words)
     begin, counts = np.where(end > begin, begin, nearest), np.maximum(end - begin, 1)
-    offsets = np.cumsum(counts) - counts
     begin = begin + np.repeat(np.cumsum(n_frames) - n_frames, n_words)  # among all frames
-    places = np.repeat(begin - offsets, counts) + np.arange(counts.sum())
-    chosen, bags = (torch.from_numpy(one).to(video.device) for one in (places, offsets))
-    return functional.embedding_bag(chosen, video, bags, mode="mean")
+    places = np.repeat(begin - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+    return torch.from_numpy(places).to(frames.device), torch.from_numpy(counts)

@@ -37,3 +37,19 @@ def final_state(lstm: nn.LSTM, rows: Tensor | PackedSequence, spans: Spans) -> T
     """
     _, (state, _) = lstm(packed(rows, spans) if isinstance(rows, Tensor) else rows)  # (directions, B, hidden)
     return state.transpose(0, 1).flatten(1)  # type: ignore[no-any-return]  # torch: __call__ is Any
+
+
+def all_states(lstm: nn.LSTM, rows: Tensor, spans: Spans) -> Tensor:
+    """Run a layer and give its state after each row, both directions side by side.
+
+    Args:
+        lstm: As in `final_state`.
+        rows: (R, D) sequences end to end.
+        spans: How they belong to clips.
+
+    Returns:
+        (R, directions * hidden), in the rows' own order.
+    """
+    places = packed(torch.arange(len(rows), device=rows.device), spans).data
+    states, _ = lstm(packed(rows, spans))
+    return states.data[torch.argsort(places)]  # type: ignore[no-any-return]  # torch: __call__ is Any

@@ -22,6 +22,12 @@ _CLASSES: Mapping[ModelName, tuple[str, str]] = {
     "mult": ("MulT", "MulTConfig"),
     "misa": ("MISA", "MISAConfig"),
     "selfmm": ("SelfMM", "SelfMMConfig"),
+    "mag": ("MAG", "MAGConfig"),
+    "raven": ("RAVEN", "RAVENConfig"),
+    "iccn": ("ICCN", "ICCNConfig"),
+    "tetfn": ("TETFN", "TETFNConfig"),
+    "tchfn": ("TCHFN", "TCHFNConfig"),
+    "tmbl": ("TMBL", "TMBLConfig"),
 }
 """Name, which is its module's, too -> its class and the one of its settings."""
 

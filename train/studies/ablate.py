@@ -52,7 +52,7 @@ def ablation_table(
     ours = list(rows)
     rows += [published_row(TABLE_4, one.published, {"run": one.title}) for one in variations if one.published]
     figure = forest(ours, rows[len(ours) :], "run")
-    told = write_table(study, NAME, rows, {"split": split, "failed": dict(failed), "notes": NOTES}, figure)
+    told = write_table(study, NAME, rows, {"split": split, "failed": dict(failed), "notes": list(NOTES)}, figure)
     return shown(rows, FIRST, {"gate oscillation": OSCILLATION}), told
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
@@ -126,7 +127,7 @@ def _point(panel: Axes, row: Row, key: str, line: int) -> None:
 
 
 def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
-    found = {}
+    found: dict[str, Artist] = {}
     for panel in panels:
         handles, labels = panel.get_legend_handles_labels()
         found |= {
@@ -134,7 +135,7 @@ def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
             for handle, label in zip(handles, labels, strict=True)
             if not hasattr(handle, "get_xdata") or len(handle.get_xdata())
         }
-    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=2, frameon=False, fontsize=8)
 
 
 def _number(row: Row, key: str) -> float:

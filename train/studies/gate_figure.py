@@ -1,6 +1,7 @@
 """`gate`: the gate's curve of one clip as files, with its sound, its words and its frames."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,7 @@ def gate_figure(curve: GateCurve, clip: TimedClip, told: dict[str, Any], sound: 
     below.set(xlabel="seconds", ylabel="gate", ylim=(0, 1), xlim=(0, clip.seconds))
     below.legend(frameon=False, fontsize=8, ncols=3, loc="upper right")
     figure.suptitle(f"{told['dataset']}, clip {told['clip_id']}, seeds: {seeds}", parse_math=False)
-    figure.supxlabel(told["caption"], fontsize=7.5, parse_math=False)
+    figure.supxlabel(textwrap.fill(told["caption"], 150), fontsize=8, parse_math=False)
     return figure
 
 
@@ -185,7 +186,7 @@ def _draw_sound(axes: Axes, clip: TimedClip, told: dict[str, Any], sound: Envelo
         axes.set_ylabel("norm of audio features")
     for one in told["words"]:
         if sound is not None:
-            axes.axvspan(one["start"], one["end"], color="tab:green", alpha=0.12, linewidth=0)
+            axes.axvspan(one["start"], one["end"], facecolor=("tab:green", 0.12), edgecolor="0.6", linewidth=0.5)
         middle = (one["start"] + one["end"]) / 2
         axes.text(
             middle, 1.02, one["word"], rotation=60, ha="left", va="bottom", fontsize=8, parse_math=False,

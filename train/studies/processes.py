@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from functools import partial
 from multiprocessing.synchronize import Event
+from typing import TypeAlias
 
 import torch
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from sadgr.train.errors import Interrupted
+from sadgr.train.errors import Interrupted, TrainError
 from sadgr.train.jobs import HeldData
 from sadgr.train.loop import Log
 from sadgr.train.studies.runner import (
@@ -28,6 +29,8 @@ from sadgr.train.studies.variations import Unit
 
 LOOK_SECONDS = 0.2
 """How long a request to stop may go unseen."""
+
+Running: TypeAlias = "ProcessFuture[None]"
 
 _held: HeldData = {}
 _stop: list[Event] = []
@@ -47,7 +50,7 @@ def _side_by_side(jobs: int, wanted: Sequence[Unit], should_stop: Stop, log: Log
     """
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    waiting, running, failures = list(wanted), dict[ProcessFuture, Unit](), Failures()
+    waiting, running, failures = list(wanted), dict[Running, Unit](), Failures()
     jobs = min(jobs, len(waiting))
     pool = ProcessPool(jobs, initializer=_begin, initargs=(stop,), context=context)
     ended, interrupted = 0, False
@@ -75,10 +78,10 @@ def _side_by_side(jobs: int, wanted: Sequence[Unit], should_stop: Stop, log: Log
     return failures
 
 
-def _outcome(future: ProcessFuture) -> BaseException | None:
+def _outcome(future: Running) -> BaseException | None:
     error = future.exception()
     if isinstance(error, ProcessExpired):
-        return RuntimeError(
+        return TrainError(
             f"its process died ({error}); it may have run out of memory: start the same command again with fewer --jobs"
         )
     return error

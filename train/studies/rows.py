@@ -97,7 +97,7 @@ def write_table(
         figure: The table drawn.
     """
     told = {**more, "rows": same_columns(rows)}
-    write_csv(folder / f"{name}.csv", told["rows"])  # type: ignore[arg-type]
+    write_csv(folder / f"{name}.csv", told["rows"])
     write_figure(folder / name, figure)
     write_json(folder / f"{name}.json", told)
     return told

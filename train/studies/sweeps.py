@@ -63,7 +63,7 @@ def sweep_table(
         study,
         NAME,
         rows,
-        {"chosen_by_valid_loss": chosen, "failed": dict(failed), "notes": NOTES},
+        {"chosen_by_valid_loss": chosen, "failed": dict(failed), "notes": list(NOTES)},
         curves(rows, complete, chosen, drawn),
     )
     return shown(rows, FIRST), told
@@ -72,7 +72,8 @@ def sweep_table(
 def valid_loss(run: Path, seed: int) -> float:
     """Read the valid split's task loss at the epoch that a complete seed kept."""
     folder = seed_folder(run, seed)
-    return read_history(folder / HISTORY_FILE)[read_json(folder / "metrics.json")["best_epoch"] - 1]["score"]
+    best_epoch: int = read_json(folder / "metrics.json")["best_epoch"]
+    return read_history(folder / HISTORY_FILE)[best_epoch - 1]["score"]
 
 
 def _least(axis: str, points: Sequence[Point], losses: Mapping[str, float]) -> float:

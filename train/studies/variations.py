@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sadgr.train.config import Gate
 from sadgr.train.errors import TrainError
 from sadgr.train.jobs import FitRequest
 from sadgr.train.pretrain import load_heads
@@ -158,7 +159,7 @@ def units(cache: Path, study: Path, variations: Iterable[Variation]) -> list[Uni
     return sorted(found, key=lambda unit: unit.request.seeds.index(unit.seed))  # stable: variations keep their order
 
 
-def _gated(full: FitRequest, gate: str) -> FitRequest:
+def _gated(full: FitRequest, gate: Gate) -> FitRequest:
     return replace(full, model=replace(full.model, gate=gate))
 
 
