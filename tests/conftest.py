@@ -64,6 +64,7 @@ def chromium() -> Iterator[Browser]:
 def browser_page(chromium: Browser) -> Iterator[Page]:
     """A page that fails its test on a console error, an exception, or a request for anything that is not on disk."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(10_000)
     page = context.new_page()
     troubles: list[str] = []
 

@@ -53,14 +53,18 @@
     return shownRows;
   };
 
-  /** Takes the place of Tabulator's own search and sorting, which compare row by row. */
-  class Ranked extends Tabulator.Module {
+  const pipe = (tabulatorRows) => visible().map((row) => tabulatorRows[row]);
+
+  /** A module of Tabulator's in place of its own search and sorting, which compare row by row. */
+  class Ranked {
     static moduleName = "ranked";
 
+    constructor(owner) {
+      this.owner = owner;
+    }
+
     initialize() {
-      const handler = (rows) => visible().map((row) => rows[row]);
-      this.registerDataHandler(handler, 30);
-      this.registerTableFunction("showRanked", () => this.refreshData(false, handler));
+      this.owner.rowManager.registerDataPipelineHandler(pipe, 30);
     }
   }
   Tabulator.registerModule(Ranked);
@@ -89,7 +93,7 @@
     sorted.descending = sorted.field === field ? !sorted.descending : startsDescending;
     sorted.field = field;
     current = 0;
-    table.showRanked();
+    table.rowManager.refreshActiveData(pipe);
     for (const column of table.getColumns()) {
       const direction = sorted.descending ? "descending" : "ascending";
       column.getElement().setAttribute("aria-sort", column.getField() === field ? direction : "none");
@@ -139,7 +143,7 @@
       count += fits[row];
     }
     current = 0;
-    table.showRanked();
+    table.rowManager.refreshActiveData(pipe);
     say(count);
   };
 
