@@ -9,7 +9,7 @@ PACKAGES := align cache extract train
 WITHOUT_DEPENDENCIES := MMSA==2.2.1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-slow lint bench bench-align bench-cache bench-windows bench-extract bench-train bench-pretrain bench-planted lock clean
+.PHONY: help demo test test-slow lint bench bench-align bench-cache bench-windows bench-extract bench-train bench-pretrain bench-planted docs lock clean
 
 help:
 	@echo "make demo       extract, align, pretrain, train and score on the demo clips (build/demo)"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench-train    a training epoch against the same model on padded batches (three minutes; DEVICE=cuda)"
 	@echo "make bench-pretrain pretraining at LibriSpeech-960's size against its matrix products (one minute; DEVICE=cuda; WHOLE=--whole)"
 	@echo "make bench-planted  does the method do what it says? on data whose truth is planted; writes docs/planted.md's tables"
+	@echo "make docs       the documentation as a site, build/site/index.html"
 	@echo "make lock       resolve the exact versions of requirements.lock anew"
 	@echo "make clean      remove .venv and build"
 
@@ -78,6 +79,20 @@ bench-pretrain: $(READY)
 
 bench-planted: $(READY)
 	$(BIN)/python benchmarks/planted_report.py --docs
+
+# In an environment of its own: docstrings are read, not imported, so that torch is not needed.
+docs: build/docs-venv/.ready
+	mkdir -p .typecheck/sadgr
+	for package in $(PACKAGES); do ln -sfn ../../$$package .typecheck/sadgr/$$package; done
+	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --strict --site-dir build/site
+
+build/docs-venv/.ready: setup.cfg
+	$(PYTHON) -m venv build/docs-venv
+	$(PYTHON) -c 'import configparser as c; s = c.RawConfigParser(); s.read("setup.cfg"); print(s["options.extras_require"]["docs"])' \
+	  > build/docs-venv/requirements.txt
+	build/docs-venv/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
+	  -r build/docs-venv/requirements.txt
+	touch $@
 
 # The lock is what a fresh environment resolves to; torch's local version tag (+cpu) is left out, so that the same
 # lock takes the CPU or the CUDA build, whichever the index offers.

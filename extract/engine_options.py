@@ -1,10 +1,8 @@
 """`--engine` and `--address`: where features are computed."""
 
-import os
-
 import click
 
-from sadgr.extract.ray_session import ADDRESS, check_installed
+from sadgr.extract.ray_session import check_address, check_engine_installed
 
 ENGINES = ("local", "ray")
 RAY_DEVICES = ("auto", "cpu", "cuda")
@@ -30,7 +28,7 @@ def check_engine(engine: str, address: str | None, device: str, devices: str | N
 
     Raises:
         click.UsageError: they do not.
-        EngineUnavailableError: it is not.
+        EngineUnavailableError: it is not, or the address is none of a cluster's node.
     """
     if engine != "ray":
         if address is not None:
@@ -42,7 +40,5 @@ def check_engine(engine: str, address: str | None, device: str, devices: str | N
         raise click.UsageError(
             f"--device {device}: with --engine ray, each encoder has a GPU of its own; say cuda, or cpu"
         )
-    named = address or os.environ.get(ADDRESS) or ""
-    if "://" in named:
-        raise click.UsageError(f"{named}: name a cluster by HOST:PORT, and run this on a node of it")
-    check_installed()
+    check_address(address)
+    check_engine_installed()

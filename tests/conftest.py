@@ -55,7 +55,9 @@ def chromium() -> Iterator[Browser]:
     if path is None:
         pytest.fail("no `chromium` on PATH, and reports are tested in a browser: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])  # root, as in containers, has none
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"]
+        )  # root, as in containers, has none
         yield browser
         browser.close()
 

@@ -12,11 +12,11 @@ from sadgr.train.answers import Row, prediction_rows
 from sadgr.train.data import Clips, clip_tensors
 from sadgr.train.errors import TrainError
 from sadgr.train.gather import modalities_present, report_absent, split_of
-from sadgr.train.loop import Log
+from sadgr.train.logs import Log
 from sadgr.train.opened import Opened, Source, open_run
 from sadgr.train.predict import predict
-from sadgr.train.report import over_seeds
 from sadgr.train.rundir import computing_device
+from sadgr.train.tables import over_seeds
 from sadgr.train.tasks import TASKS, Target, labelled
 
 

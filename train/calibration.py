@@ -12,7 +12,8 @@ from torch import Tensor
 
 from sadgr.train.checkpoint import write_json
 from sadgr.train.metrics import groupings
-from sadgr.train.report import SavedRun, over_seeds, write_csv
+from sadgr.train.report import SavedRun
+from sadgr.train.tables import over_seeds, write_csv
 
 N_BINS = 10
 SUMMED_UP = {"regression": ("slope", "intercept"), "classification": ("ece",), "multilabel": ("ece",)}

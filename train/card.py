@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from sadgr.train.report import COLUMNS
 from sadgr.train.sources import is_synthetic
+from sadgr.train.tables import COLUMNS
 
 Scores = Mapping[str, Mapping[str, float | None]]
 HUB_METRICS = {

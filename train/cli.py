@@ -8,6 +8,7 @@ from sadgr.train.commands.figures import efficiency, gate, tsne
 from sadgr.train.commands.keep import export, rerun
 from sadgr.train.commands.learn import fit, pretrain
 from sadgr.train.commands.scores import significance
+from sadgr.train.commands.site import report
 from sadgr.train.commands.studies import ablate, sweep, table
 
 
@@ -33,5 +34,6 @@ for command in (
     compare,
     table,
     significance,
+    report,
 ):
     main.add_command(command)

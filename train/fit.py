@@ -14,7 +14,8 @@ from sadgr.train.data import Batch
 from sadgr.train.errors import TrainError
 from sadgr.train.gather import FitData
 from sadgr.train.heads import ProjectionHeads
-from sadgr.train.loop import Log, Loop, Progress, Row, adamw, batches, seed_epoch
+from sadgr.train.logs import Log, Row
+from sadgr.train.loop import Loop, Progress, adamw, batches, seed_epoch
 from sadgr.train.losses import total_loss
 from sadgr.train.metrics import Metrics
 from sadgr.train.models.ridge import Ridge, fit_ridge

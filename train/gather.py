@@ -11,7 +11,7 @@ from sadgr.cache import ClipFeatures, Dataset, Selection
 from sadgr.train.config import AudioMean, ModelConfig, TaskName
 from sadgr.train.data import Clips, ClipTensors, clip_tensors
 from sadgr.train.errors import TrainError
-from sadgr.train.loop import Log
+from sadgr.train.logs import Log
 from sadgr.train.modalities import MODALITIES
 from sadgr.train.snapshot import snapshot
 from sadgr.train.tasks import Target, choose_target, labelled

@@ -6,9 +6,7 @@ continuation needs; they are written together after each epoch.
 
 import json
 import math
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,16 +15,22 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from sadgr.cache.publish import replace as replace_file
 from sadgr.train.checkpoint import read_tensors, write_tensors
 from sadgr.train.errors import Interrupted, TrainError
+from sadgr.train.logs import (
+    HISTORY_FILE,
+    TENSORBOARD_FOLDER,
+    Log,
+    Row,
+    on_terminal,
+    scalars,
+    table_head,
+    table_row,
+    titled,
+    write_history,
+)
 
 STATE_FILE = "state.safetensors"
-HISTORY_FILE = "history.csv"
-TENSORBOARD_FOLDER = "tensorboard"
-CELL_WIDTH = 10
-Row = dict[str, float]
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,6 @@ class Progress:
     def finished(self, epochs: int, patience: int) -> bool:
         """Whether all epochs are done, or `patience` of them brought nothing better."""
         return self.epoch >= epochs or self.epoch - self.best_epoch >= patience
-
-
-def on_terminal() -> bool:
-    """Whether a person watches the log."""
-    return sys.stderr.isatty()
 
 
 @dataclass(frozen=True)
@@ -98,9 +97,9 @@ class Loop:
             TrainError: A value of a row is not finite, or TensorBoard is asked for and not installed.
         """
         progress = self._restore(model, optimizer)
-        before = [_titled(row, self.score_title) for row in progress.history]
-        with _scalars(self.folder / TENSORBOARD_FOLDER, before, self.tensorboard) as scalars:
-            progress = self._go_on(progress, model, optimizer, epoch, scalars)
+        before = [titled(row, self.score_title) for row in progress.history]
+        with scalars(self.folder / TENSORBOARD_FOLDER, before, self.tensorboard) as write:
+            progress = self._go_on(progress, model, optimizer, epoch, write)
         model.load_state_dict(read_tensors(self.folder / self.best_file)[0])
         return progress
 
@@ -110,7 +109,7 @@ class Loop:
         model: nn.Module,
         optimizer: Optimizer,
         epoch: Callable[[int], Row],
-        scalars: Callable[[int, Row], None],
+        write: Callable[[int, Row], None],
     ) -> Progress:
         """Train from the last complete epoch until finished."""
         started = progress.epoch
@@ -121,7 +120,7 @@ class Loop:
             if progress.best_epoch == progress.epoch:
                 write_tensors(self.folder / self.best_file, model.state_dict())
             self._save(model, optimizer, progress)
-            scalars(progress.epoch, _titled(row, self.score_title))
+            write(progress.epoch, titled(row, self.score_title))
             self._tell(row, progress, first=progress.epoch == started + 1)
             if self.should_stop() and not progress.finished(self.epochs, self.patience):
                 raise Interrupted(f"stopped after epoch {progress.epoch}; start the same command again to go on")
@@ -133,11 +132,10 @@ class Loop:
         if not self.table:
             self.log(f"epoch {progress.epoch}/{self.epochs}: {self.describe(row)}{' (best)' if is_best else ''}")
             return
-        titles = list(_titled(row, self.score_title))
+        shown = titled(row, self.score_title)
         if first:
-            self.log(_table_line(titles, "epoch", titles, "best"))
-        cells = [_number(value) for value in row.values()]
-        self.log(_table_line(titles, str(progress.epoch), cells, "*" if is_best else ""))
+            self.log(table_head(list(shown)))
+        self.log(table_row(shown, progress.epoch, is_best))
 
     def _save(self, model: nn.Module, optimizer: Optimizer, progress: Progress) -> None:
         tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
@@ -160,9 +158,8 @@ class Loop:
             states.setdefault(int(index), {})[key] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
         progress = Progress(tuple(told["history"]), told["best_epoch"])
-        write_history(
-            self.folder / HISTORY_FILE, progress.history, self.score_title
-        )  # what stopped between the two files left it behind
+        # What stopped between the two files left history.csv behind.
+        write_history(self.folder / HISTORY_FILE, progress.history, self.score_title)
         self.log(f"going on after epoch {progress.epoch}, which {self.folder} holds")
         return progress
 
@@ -198,64 +195,6 @@ def _require_finite(row: Mapping[str, float], epoch: int) -> None:
         raise TrainError(
             f"epoch {epoch}: {', '.join(bad)} is not finite: training diverged; lower --learning-rate, in a new folder"
         )
-
-
-def write_history(path: Path, history: Sequence[Row], score_title: str = "valid_loss") -> None:
-    """Write a CSV line an epoch, counted from 1; names and numbers need no quotes."""
-    lines = [",".join(["epoch", *_titled(history[0], score_title)])]
-    lines += [",".join(map(str, [number, *row.values()])) for number, row in enumerate(history, start=1)]
-    replace_file(path, "".join(f"{line}\n" for line in lines).encode())
-
-
-def read_history(path: Path, score_title: str = "valid_loss") -> tuple[Row, ...]:
-    """Read what `write_history` wrote, to the bit."""
-    titles, *lines = (line.split(",") for line in path.read_text(encoding="utf-8").splitlines())
-    names = ["score" if title == score_title else title for title in titles[1:]]
-    return tuple(dict(zip(names, map(float, line[1:]), strict=True)) for line in lines)
-
-
-def _titled(row: Row, score_title: str) -> Row:
-    return {score_title if name == "score" else name: value for name, value in row.items()}
-
-
-def _table_line(titles: Sequence[str], epoch: str, cells: Sequence[str], best: str) -> str:
-    """Join cells so that columns stand still: their widths follow from the titles alone."""
-    wide = [cell.rjust(max(CELL_WIDTH, len(title))) for title, cell in zip(titles, cells, strict=True)]
-    return "  ".join([epoch.rjust(5), *wide, best.ljust(4)])
-
-
-def _number(value: float) -> str:
-    """Show a number in at most CELL_WIDTH characters."""
-    shown = f"{value:.4f}"
-    return shown if len(shown) <= CELL_WIDTH else f"{value:.3e}"
-
-
-@contextmanager
-def _scalars(folder: Path, history: Sequence[Row], wanted: bool) -> Iterator[Callable[[int, Row], None]]:
-    """Give what writes an epoch's row as TensorBoard scalars; does nothing where they are not wanted.
-
-    The epochs before come first, so that a training that goes on, or asks for them late, shows its whole curve.
-    """
-    if not wanted:
-        yield lambda number, row: None
-        return
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise TrainError(
-            f"TensorBoard's files need its package, which cannot be imported ({error}): pip install 'sadgr[tensorboard]', "
-            f"or go on without; {HISTORY_FILE} holds the same numbers"
-        ) from error
-    with SummaryWriter(str(folder), purge_step=1) as writer:  # what earlier files hold is shown no more
-
-        def write(number: int, row: Row) -> None:
-            for title, value in row.items():
-                writer.add_scalar(title, value, number)
-            writer.flush()
-
-        for number, row in enumerate(history, start=1):
-            write(number, row)
-        yield write
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,10 +10,10 @@ from torch import nn
 from sadgr.cache import ClipFeatures, Dataset, FeatureCache, Selection
 from sadgr.train.config import Widths
 from sadgr.train.errors import TrainError
-from sadgr.train.jobs import FeatureSetNames
-from sadgr.train.loop import Log
+from sadgr.train.logs import Log
 from sadgr.train.modalities import MODALITIES, only
 from sadgr.train.predict import load_run
+from sadgr.train.request import FeatureSetNames
 from sadgr.train.rundir import computing_device
 from sadgr.train.snapshot import snapshot
 from sadgr.train.sources import described, report_other_sampling, require_same_encoders

@@ -13,7 +13,7 @@ from sadgr.cache import Dataset, Selection
 from sadgr.train.config import PretrainConfig
 from sadgr.train.errors import TrainError
 from sadgr.train.gather import split_of
-from sadgr.train.loop import Log
+from sadgr.train.logs import Log
 
 CHUNK_ROWS = 16_384
 

@@ -14,7 +14,8 @@ from sadgr.train.checkpoint import read_json, read_tensors, write_json
 from sadgr.train.config import PretrainConfig
 from sadgr.train.errors import TrainError
 from sadgr.train.heads import ProjectionHeads
-from sadgr.train.loop import Log, Loop, Row, adamw, batches, seed_epoch
+from sadgr.train.logs import Log, Row
+from sadgr.train.loop import Loop, adamw, batches, seed_epoch
 from sadgr.train.losses import info_nce
 from sadgr.train.pairs import Pairs
 from sadgr.train.retrieval import retrieval_metrics

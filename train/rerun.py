@@ -12,11 +12,12 @@ from sadgr.cache.settings_diff import differences
 from sadgr.train.checkpoint import read_json, write_json
 from sadgr.train.config import FitConfig, ModelConfig
 from sadgr.train.errors import TrainError
-from sadgr.train.jobs import FitRequest, run_fit
-from sadgr.train.loop import Log
+from sadgr.train.jobs import run_fit
+from sadgr.train.logs import Log
 from sadgr.train.modalities import MODALITIES
 from sadgr.train.models.registry import from_json
 from sadgr.train.predict import HEADS_FOLDER, load_run, seed_folder
+from sadgr.train.request import FitRequest
 from sadgr.train.rundir import computing_device
 
 REPORT_FILE = "rerun.json"

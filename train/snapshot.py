@@ -20,7 +20,7 @@ from sadgr.cache import CacheError, ClipFeatures, Dataset, Selection, fingerprin
 from sadgr.cache.home import default_home
 from sadgr.cache.publish import TEMPORARY_PREFIX, make_folder, unique_stem
 from sadgr.cache.upkeep import SNAPSHOTS
-from sadgr.train.loop import Log
+from sadgr.train.logs import Log
 
 VERSION = 1
 _META = "snapshot.json"

@@ -6,7 +6,7 @@ from typing import Any
 from sadgr.cache import FeatureSet
 from sadgr.cache.settings_diff import differences
 from sadgr.train.errors import TrainError
-from sadgr.train.loop import Log
+from sadgr.train.logs import Log
 
 
 def described(**feature_sets: FeatureSet | None) -> dict[str, dict[str, Any]]:

@@ -114,8 +114,8 @@ def spoken_charts(said: Spoken) -> list[dict[str, Any]]:
         return []
     seconds, rate = (said.clips[name].to_numpy() for name in ("seconds", "rate"))
     charts = [
-        chart("seconds", "End of the last word, seconds", seconds, "clips"),
-        chart("rate", "Words a second, from the first word to the last", rate, "clips"),
+        binned("seconds", "End of the last word, seconds", seconds, "clips"),
+        binned("rate", "Words a second, from the first word to the last", rate, "clips"),
         {
             "key": "score",
             "title": "Confidence of words that the aligner found",
@@ -140,6 +140,14 @@ def chart(key: str, title: str, values: Any, what: str) -> dict[str, Any]:
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) <= MOST_BARS:
         return _bars(key, title, [f"{value:g}" for value in distinct], counts, what)
+    return binned(key, title, values, what)
+
+
+def binned(key: str, title: str, values: Any, what: str) -> dict[str, Any]:
+    """Return a histogram of `BINS` equal bins; arguments as of `chart`."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return _bars(key, title, [], values, what)
     counts, edges = np.histogram(values, BINS)
     return {"key": key, "title": title, "what": what, "edges": edges.tolist(), "counts": counts.tolist()}
 

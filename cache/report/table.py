@@ -79,9 +79,7 @@ def table_data(ids: Sequence[str], columns: Sequence[Column], paged: Sequence[st
 
 def taken(columns: Sequence[Column], rows: Sequence[int]) -> list[Column]:
     """Return the columns for some of their clips alone."""
-    return [
-        Column(one.key, one.title, [one.values[row] for row in rows], one.kind, one.digits) for one in columns
-    ]
+    return [Column(one.key, one.title, [one.values[row] for row in rows], one.kind, one.digits) for one in columns]
 
 
 def _of_labels(name: str, values: "pd.Series[Any]") -> Column:

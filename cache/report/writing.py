@@ -57,7 +57,9 @@ def check_replaceable(folder: Path) -> None:
     with writable(folder):
         strangers = any(folder.iterdir()) and not _is_report(folder)
     if strangers:
-        raise NotWritableError(f"{folder} is not empty and no report of ours (it has no {MARK_FILE}); name another folder")
+        raise NotWritableError(
+            f"{folder} is not empty and no report of ours (it has no {MARK_FILE}); name another folder"
+        )
 
 
 def _is_report(folder: Path) -> bool:

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from sadgr.align import Flag, WordTime, one_by_one
 from sadgr.cache import RunLog
 from sadgr.cache.console import stop_requested
+from sadgr.cache.ray_session import RayUnavailableError, check_nodes
 from sadgr.extract import cli, engines, ray_engine, ray_session, stages
 from sadgr.extract.checkpoint import ModelName
 from sadgr.extract.clips import Clip
@@ -215,9 +216,9 @@ def test_a_clip_that_kills_whoever_takes_it_costs_no_other(extract, monkeypatch)
 
 @needs_ray
 def test_a_node_that_does_not_see_the_cache_is_named(ray_here, tmp_path):
-    ray_session._check_nodes([tmp_path])
-    with pytest.raises(EngineUnavailableError, match=r"node [0-9.]+ of the cluster does not see .*/gone: .* share"):
-        ray_session._check_nodes([tmp_path, tmp_path / "gone"])
+    check_nodes([tmp_path], "it")
+    with pytest.raises(RayUnavailableError, match=r"node [0-9.]+ of the cluster does not see .*/gone: it must lie"):
+        check_nodes([tmp_path, tmp_path / "gone"], "it")
 
 
 @needs_ray
@@ -316,7 +317,7 @@ def marked(mark):
 
 
 def test_without_ray_one_line_says_what_to_install(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(ray_session, "find_spec", lambda _: None)
+    monkeypatch.setattr("sadgr.cache.ray_session.find_spec", lambda _: None)
     told = CliRunner().invoke(cli.main, [str(source), str(tmp_path / "cache"), "--engine", "ray"])
     assert told.exit_code == 2 and 'pip install "sadgr[ray]"' in told.stderr
     assert not (tmp_path / "cache").exists()
@@ -336,11 +337,31 @@ def test_options_that_contradict_each_other(source, tmp_path, options, message):
     assert told.exit_code == 2 and message in told.stderr
 
 
-def test_a_signal_while_ray_starts_is_this_processs_to_answer():
-    with stop_requested() as stop, pytest.raises(StopRequested), ray_session._own_signals():
+@needs_ray
+def test_a_signal_while_ray_starts_is_this_processs_to_answer(monkeypatch):
+    def start(*_, **__):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(15))  # as Ray does
         signal.raise_signal(signal.SIGTERM)
+
+    for name, stand_in in (("init", start), ("is_initialized", lambda: False), ("shutdown", lambda: None)):
+        monkeypatch.setattr(f"ray.{name}", stand_in)
+    with stop_requested() as stop, pytest.raises(StopRequested), ray_session.ray_session(None, [], print):
+        pytest.fail("Ray did not start")
     assert stop()
+
+
+@needs_ray
+def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
+    def start(*_, **__):
+        raise ConnectionError("nobody there")
+
+    for name, stand_in in (("init", start), ("is_initialized", lambda: False), ("shutdown", lambda: None)):
+        monkeypatch.setattr(f"ray.{name}", stand_in)
+    with (
+        pytest.raises(EngineUnavailableError, match="no Ray cluster answers at head:6379: nobody there"),
+        ray_session.ray_session("head:6379", [], print),
+    ):
+        pytest.fail("no cluster was joined")
 
 
 def planned(ids):

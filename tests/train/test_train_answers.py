@@ -9,7 +9,7 @@ import torch
 
 from sadgr.train.answers import prediction_rows
 from sadgr.train.predict import Predicted
-from sadgr.train.report import csv_text
+from sadgr.train.tables import csv_text
 from sadgr.train.tasks import Target
 
 SENTIMENT = Target("regression", ("label",), ("label",))

@@ -16,8 +16,8 @@ from sadgr.train.checkpoint import read_json
 from sadgr.train.cli import main
 from sadgr.train.config import MODEL_NAMES, FitConfig, ModelConfig
 from sadgr.train.errors import Interrupted
-from sadgr.train.jobs import FitRequest
 from sadgr.train.predict import load_run
+from sadgr.train.request import FitRequest
 from sadgr.train.significance import compare_runs
 from sadgr.train.studies import compare, costs
 from sadgr.train.studies.compare import holm, title_of, variations_of

@@ -24,9 +24,10 @@ from sadgr.train.checkpoint import read_json
 from sadgr.train.cli import main
 from sadgr.train.config import FitConfig, ModelConfig
 from sadgr.train.errors import TrainError
-from sadgr.train.jobs import FitRequest, run_fit
+from sadgr.train.jobs import run_fit
 from sadgr.train.modalities import MODALITIES, only, parse_modalities
 from sadgr.train.opened import Source
+from sadgr.train.request import FitRequest
 
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]
 WriteCache = Callable[..., Path]

@@ -19,9 +19,10 @@ from sadgr.train.cli import main
 from sadgr.train.config import FitConfig, ModelConfig, PretrainConfig
 from sadgr.train.errors import TrainError
 from sadgr.train.export import export_run, without_paths
-from sadgr.train.jobs import FitRequest, run_fit, run_pretrain
+from sadgr.train.jobs import run_fit, run_pretrain
 from sadgr.train.opened import Source
 from sadgr.train.pretrain import load_heads
+from sadgr.train.request import FitRequest
 from sadgr.train.sources import is_synthetic
 
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]

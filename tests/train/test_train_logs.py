@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from sadgr.train.errors import Interrupted, TrainError
-from sadgr.train.loop import Loop, Progress, Row, adamw, write_history
+from sadgr.train.logs import Row, write_history
+from sadgr.train.loop import Loop, Progress, adamw
 
 SCORES = (0.5, 0.25, 12345678.5, 1e-7)
 TITLES = ["epoch", "train_loss", "train_contrastive", "valid_loss", "best"]

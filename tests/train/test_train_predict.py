@@ -14,10 +14,11 @@ from sadgr.train.checkpoint import read_json, write_json
 from sadgr.train.config import FitConfig, Gate, ModelConfig
 from sadgr.train.data import Clips, clip_tensors
 from sadgr.train.errors import TrainError
-from sadgr.train.jobs import FitRequest, run_fit
+from sadgr.train.jobs import run_fit
 from sadgr.train.models.sadgr import SADGR
 from sadgr.train.opened import Source
 from sadgr.train.predict import load_run, predict
+from sadgr.train.request import FitRequest
 
 Make = Callable[..., ClipFeatures]
 GATES: tuple[Gate, ...] = ("audio", "none", "attention", "frames")

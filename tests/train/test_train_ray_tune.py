@@ -12,8 +12,7 @@ from sadgr.cache import ClipFeatures
 from sadgr.train.cli import main
 from sadgr.train.config import FitConfig, ModelConfig
 from sadgr.train.errors import Interrupted
-from sadgr.train.jobs import FitRequest
-from sadgr.train.studies import ray_tune
+from sadgr.train.request import FitRequest
 from sadgr.train.studies.processes import local_engine
 from sadgr.train.studies.ray_tune import ray_engine
 from sadgr.train.studies.runner import run_study
@@ -27,11 +26,18 @@ def quiet(_: str) -> None:
 
 
 def test_what_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_tune, "find_spec", lambda name: None)
+    monkeypatch.setattr("sadgr.cache.ray_session.find_spec", lambda name: None)
     result = CliRunner().invoke(main, ["sweep", str(tmp_path), str(tmp_path / "run"), "--engine", "ray"])
     assert result.exit_code == 2 and 'needs ray, which is not installed: pip install "sadgr[ray]"' in " ".join(
         result.stderr.split()
     )
+
+
+def test_an_address_for_ray_s_client_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    asked = ["sweep", str(tmp_path), str(tmp_path / "run"), "--engine", "ray", "--address", "ray://head:10001"]
+    result = CliRunner().invoke(main, asked)
+    assert result.exit_code == 2 and "name a cluster by HOST:PORT" in " ".join(result.stderr.split())
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture

@@ -24,10 +24,11 @@ from sadgr.train.errors import TrainError
 from sadgr.train.figures import write_figure, write_reports
 from sadgr.train.fit import FitResult
 from sadgr.train.gather import FitData
-from sadgr.train.loop import Row, write_history
+from sadgr.train.logs import Row, write_history
 from sadgr.train.metrics import Metrics
 from sadgr.train.predict import Predicted
-from sadgr.train.report import metrics_table, over_seeds, read_run, write_csv, write_seed
+from sadgr.train.report import read_run, write_seed
+from sadgr.train.tables import metrics_table, over_seeds, write_csv
 from sadgr.train.tasks import Target
 
 SENTIMENT = Target("regression", ("label",), ("label",))

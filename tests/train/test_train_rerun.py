@@ -18,7 +18,8 @@ from sadgr.train.cli import main
 from sadgr.train.config import FitConfig, ModelConfig, PretrainConfig
 from sadgr.train.errors import Interrupted, TrainError
 from sadgr.train.export import export_run
-from sadgr.train.jobs import FitRequest, run_fit, run_pretrain
+from sadgr.train.jobs import run_fit, run_pretrain
+from sadgr.train.request import FitRequest
 from sadgr.train.rerun import request_of, run_rerun
 
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]

@@ -17,10 +17,10 @@ from sadgr.train.checkpoint import read_json
 from sadgr.train.cli import main
 from sadgr.train.config import FitConfig, ModelConfig
 from sadgr.train.data import Clips, clip_tensors
-from sadgr.train.jobs import FitRequest, run_fit
+from sadgr.train.jobs import run_fit
 from sadgr.train.modalities import MODALITIES, only
 from sadgr.train.opened import Source
-from sadgr.train.report import over_seeds
+from sadgr.train.request import FitRequest
 from sadgr.train.studies.disturbances import (
     DISTURBANCES,
     Disturbance,
@@ -31,6 +31,7 @@ from sadgr.train.studies.disturbances import (
     without_share,
 )
 from sadgr.train.studies.robustness import SHARES, disturbed
+from sadgr.train.tables import over_seeds
 
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]
 WriteCache = Callable[..., Path]

@@ -14,9 +14,10 @@ from sadgr.train.cli import main
 from sadgr.train.config import FitConfig, ModelConfig
 from sadgr.train.errors import Interrupted, TrainError
 from sadgr.train.fit import FitResult
-from sadgr.train.jobs import FitRequest, run_fit
+from sadgr.train.jobs import run_fit
 from sadgr.train.predict import load_run
-from sadgr.train.report import over_seeds
+from sadgr.train.request import FitRequest
+from sadgr.train.tables import over_seeds
 
 EPOCHS = 3
 SEED_FILES = ("model.safetensors", "state.safetensors", "history.csv", "predictions.csv", "metrics.json")

@@ -21,10 +21,12 @@ from sadgr.train.checkpoint import read_json, write_json
 from sadgr.train.cli import main
 from sadgr.train.config import FitConfig, ModelConfig, TaskName
 from sadgr.train.errors import TrainError
-from sadgr.train.jobs import FitRequest, run_fit
+from sadgr.train.jobs import run_fit
 from sadgr.train.metrics import Metrics
-from sadgr.train.report import write_csv
-from sadgr.train.significance import SCORES, Difference, paired_bootstrap
+from sadgr.train.request import FitRequest
+from sadgr.train.score_sums import SCORES
+from sadgr.train.significance import Difference, paired_bootstrap
+from sadgr.train.tables import write_csv
 from sadgr.train.tasks import TASKS
 
 OUTPUTS = {"regression": 1, "classification": 4, "multilabel": 3}

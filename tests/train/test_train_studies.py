@@ -20,9 +20,10 @@ from sadgr.train.cli import main
 from sadgr.train.config import FitConfig, ModelConfig
 from sadgr.train.data import Batch, Clips, clip_tensors
 from sadgr.train.errors import Interrupted
-from sadgr.train.jobs import FitRequest, run_fit
+from sadgr.train.jobs import run_fit
 from sadgr.train.models.protocol import Output
 from sadgr.train.predict import load_run
+from sadgr.train.request import FitRequest
 from sadgr.train.studies.ablate import oscillation
 from sadgr.train.studies.processes import local_engine
 from sadgr.train.studies.runner import is_done, one_after_another, run_study

@@ -10,8 +10,8 @@ import pytest
 from sadgr.cache.settings_diff import differences
 from sadgr.train.config import FitConfig, ModelConfig
 from sadgr.train.errors import TrainError
-from sadgr.train.jobs import FitRequest
 from sadgr.train.models.sadgr import SADGR
+from sadgr.train.request import FitRequest
 from sadgr.train.studies import variations as module
 from sadgr.train.studies.variations import ablations, sweep, units
 

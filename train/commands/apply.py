@@ -71,7 +71,7 @@ def predict(
         raise click.UsageError("--json prints to stdout and --output writes CSV: give one of them")
     from sadgr.train.apply import run_predict
     from sadgr.train.opened import Source
-    from sadgr.train.report import csv_text, write_csv
+    from sadgr.train.tables import csv_text, write_csv
 
     rows, without = run_predict(run, Source(cache, dataset, (text, audio, video), modalities), log)
     if output:
@@ -112,7 +112,7 @@ def evaluate(
     from sadgr.train.apply import run_evaluate
     from sadgr.train.checkpoint import write_json
     from sadgr.train.opened import Source
-    from sadgr.train.report import metrics_table
+    from sadgr.train.tables import metrics_table
 
     told = run_evaluate(run, Source(cache, dataset, (text, audio, video), modalities), split, log)
     if output:
@@ -148,9 +148,9 @@ def robustness(
     Table and figure go to RUN/robustness. All seeds meet the same noise, and lose the same clips' modalities.
     """
     from sadgr.train.opened import Source
-    from sadgr.train.report import aligned
     from sadgr.train.studies.robustness import FOLDER as RESULTS
     from sadgr.train.studies.robustness import run_robustness, shown_rows, table_rows
+    from sadgr.train.tables import aligned
 
     levels = run_robustness(run, Source(cache, dataset, (text, audio, video)), split, log)
     if as_json:

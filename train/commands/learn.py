@@ -48,7 +48,7 @@ def pretrain(
     """
     config = settings(PretrainConfig(), options)
     from sadgr.train.jobs import run_pretrain
-    from sadgr.train.report import retrieval_table
+    from sadgr.train.tables import retrieval_table
 
     with stop_requested() as should_stop:
         try:
@@ -121,8 +121,9 @@ def fit(
     if config.freeze_heads and heads is None:
         raise click.UsageError("--freeze-heads keeps pretrained heads as they are: give them with --heads")
     from sadgr.train.checkpoint import read_json
-    from sadgr.train.jobs import FitRequest, run_fit
-    from sadgr.train.report import metrics_table
+    from sadgr.train.jobs import run_fit
+    from sadgr.train.request import FitRequest
+    from sadgr.train.tables import metrics_table
 
     features = (text, audio, video)
     request = FitRequest(

@@ -152,7 +152,7 @@ def asked(heads: Path | None, paths: tuple[Path, ...], options: dict[str, Any]) 
         raise click.UsageError("--freeze-heads keeps pretrained heads as they are: give them with --heads")
     if options["address"] is not None and options["engine"] != "ray":
         raise click.UsageError("--address names a Ray cluster: add --engine ray")
-    from sadgr.train.jobs import FitRequest
+    from sadgr.train.request import FitRequest
 
     request = FitRequest(
         config,

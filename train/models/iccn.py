@@ -127,10 +127,11 @@ def total_correlation(first: Tensor, second: Tensor, ridge: float) -> Tensor:
     if len(first) < 2:
         return first.new_zeros(())
     a, b = (one.double() - one.double().mean(dim=0) for one in (first, second))
-    half = []
+    half: list[Tensor] = []
     for one in (a, b):
         covariance = one.mT @ one / (len(one) - 1)
         factor = torch.linalg.cholesky(covariance + ridge * torch.eye(one.shape[1], dtype=one.dtype, device=one.device))
         half.append(torch.linalg.solve_triangular(factor, one.mT, upper=False))  # (d, n)
     between = half[0] @ half[1].mT / (len(a) - 1)  # (d, e)
-    return torch.linalg.svdvals(between).sum().to(first.dtype)
+    correlations: Tensor = torch.linalg.svdvals(between)
+    return correlations.sum().to(first.dtype)

@@ -61,7 +61,9 @@ class AdaptationGate(nn.Module):
         for_audio, for_video = self.text(text).chunk(2, dim=1)
         audio_gate, audio = self.audio(audio).chunk(2, dim=1)
         video_gate, video = self.video(video).chunk(2, dim=1)
-        return (for_audio + audio_gate).relu() * audio + (for_video + video_gate).relu() * video + self.bias
+        heard: Tensor = (for_audio + audio_gate).relu() * audio
+        seen: Tensor = (for_video + video_gate).relu() * video
+        return heard + seen + self.bias
 
     def forward(self, text: Tensor, audio: Tensor, video: Tensor) -> Tensor:
         """Give the adapted words, (W, Dt)."""

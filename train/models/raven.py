@@ -107,4 +107,5 @@ def shifted(words: Tensor, shift: Tensor, beta: float) -> Tensor:
     """Add to words e (W, D) their shifts h (W, D), no longer than beta words: e + alpha h, alpha = min(beta |e| / |h|, 1)."""
     lengths, limits = (torch.linalg.vector_norm(one, dim=1, keepdim=True) for one in (shift, words))
     alpha = (beta * limits / lengths.clamp(min=TINY)).clamp(max=1.0)  # (W, 1)
-    return words + alpha * shift
+    moved: Tensor = words + alpha * shift
+    return moved

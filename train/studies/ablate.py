@@ -8,14 +8,14 @@ import torch
 from torch import nn
 
 from sadgr.train.data import Clips
-from sadgr.train.jobs import HeldData, prepare
 from sadgr.train.predict import BATCH_CLIPS, load_run
-from sadgr.train.report import over_seeds
+from sadgr.train.prepare import HeldData, prepare
 from sadgr.train.studies.draw import forest
 from sadgr.train.studies.published import TABLE_4
 from sadgr.train.studies.rows import Row, held_out, our_rows, published_row, shown, write_table
 from sadgr.train.studies.runner import THREADS, silent, threads
 from sadgr.train.studies.variations import Variation
+from sadgr.train.tables import over_seeds
 
 OSCILLATION = "gate_oscillation"
 NAME = "ablation"

@@ -9,16 +9,17 @@ import torch
 
 from sadgr.train.config import FitConfig, ModelConfig, ModelName
 from sadgr.train.errors import TrainError
-from sadgr.train.jobs import FitRequest, HeldData, prepare
-from sadgr.train.loop import Log
+from sadgr.train.logs import Log
+from sadgr.train.prepare import HeldData, prepare
 from sadgr.train.pretrain import load_heads
-from sadgr.train.report import COLUMNS
+from sadgr.train.request import FitRequest
 from sadgr.train.significance import compare_runs
 from sadgr.train.studies.costs import Costs
 from sadgr.train.studies.draw import forest
 from sadgr.train.studies.rows import Row, held_out, our_rows, shown, write_table
 from sadgr.train.studies.runner import silent
 from sadgr.train.studies.variations import Variation
+from sadgr.train.tables import COLUMNS
 
 NAME = "compare"
 SADGR: ModelName = "sadgr"

@@ -24,9 +24,10 @@ from sadgr.train.checkpoint import read_json, write_json
 from sadgr.train.data import Clips
 from sadgr.train.errors import Interrupted
 from sadgr.train.fit import fit
-from sadgr.train.jobs import FitRequest, Prepared, prepare
-from sadgr.train.loop import Log
+from sadgr.train.logs import Log
 from sadgr.train.models.ridge import Ridge, fit_ridge
+from sadgr.train.prepare import Prepared, prepare
+from sadgr.train.request import FitRequest
 from sadgr.train.rundir import machine
 from sadgr.train.studies.processes import LOOK_SECONDS
 from sadgr.train.studies.runner import Stop, silent, told

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from sadgr.train.report import COLUMNS
 from sadgr.train.studies.published import MOSEI, MOSI
 from sadgr.train.studies.rows import COUNTS, Row
 from sadgr.train.studies.variations import LAMBDA, LAYERS, Point
+from sadgr.train.tables import COLUMNS
 
 PANELS = (
     "MAE",

@@ -11,17 +11,17 @@ from sadgr.cache.settings_diff import differences
 from sadgr.train.checkpoint import read_json, write_json
 from sadgr.train.errors import TrainError
 from sadgr.train.figures import write_figure
-from sadgr.train.jobs import FeatureSetNames
-from sadgr.train.loop import Log
+from sadgr.train.logs import Log
 from sadgr.train.models.sadgr import SADGR
 from sadgr.train.predict import load_run, seed_folder
 from sadgr.train.pretrain import Pretrained, load_heads
-from sadgr.train.report import over_seeds, write_csv
+from sadgr.train.request import FeatureSetNames
 from sadgr.train.rundir import computing_device
 from sadgr.train.sources import described, require_same_encoders
 from sadgr.train.studies import timing
 from sadgr.train.studies.efficiency_report import time_rows, times_as_json, times_figure
 from sadgr.train.studies.timing import measure_times
+from sadgr.train.tables import over_seeds, write_csv
 
 PUBLISHED = (
     {"method": "TCHFN-TCCL", "source": "published, Table 5", "epochs": 38, "parameters_millions": 2.1, "corr_gained": 0.074},

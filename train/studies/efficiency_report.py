@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from sadgr.train.report import aligned
 from sadgr.train.rundir import computing_device
 from sadgr.train.studies import timing
 from sadgr.train.studies.timing import ATTENTION, GATE, WITH_ATTENTION, WITH_GATE, Times, fit_exponent
+from sadgr.train.tables import aligned
 
 TIMES_NOTE = "synthetic: one clip of random features, random weights; as many frames as words"
 FITS = ("all", "long")

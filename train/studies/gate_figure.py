@@ -15,13 +15,13 @@ from sadgr.cache.ids import escape
 from sadgr.cache.publish import make_folder, writable
 from sadgr.train.checkpoint import write_json
 from sadgr.train.figures import write_figure
-from sadgr.train.jobs import FeatureSetNames
 from sadgr.train.predict import load_run
-from sadgr.train.report import aligned, write_csv
+from sadgr.train.request import FeatureSetNames
 from sadgr.train.sources import described, require_same_encoders
 from sadgr.train.studies.gate_curve import GateCurve, gate_curve, require_audio_gate
 from sadgr.train.studies.sound import Envelope, read_envelope
 from sadgr.train.studies.timed_clip import TimedClip, timed_clip
+from sadgr.train.tables import aligned, write_csv
 
 POOLED = (
     "Equations 15-18 give one gate a clip; the curve is drawn by pooling audio words in a sliding window of {:g} s."

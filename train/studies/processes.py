@@ -12,8 +12,8 @@ import torch
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from sadgr.train.errors import Interrupted, TrainError
-from sadgr.train.jobs import HeldData
-from sadgr.train.loop import Log
+from sadgr.train.logs import Log
+from sadgr.train.prepare import HeldData
 from sadgr.train.studies.runner import (
     THREADS,
     Engine,

@@ -8,19 +8,15 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sadgr.train.errors import Interrupted, TrainError
-from sadgr.train.loop import Log
-from sadgr.train.studies.ray_cluster import joined
+from sadgr.train.errors import Interrupted
+from sadgr.train.logs import Log
+from sadgr.train.studies.ray_cluster import check_engine, joined
 from sadgr.train.studies.runner import THREADS, Engine, Failures, Stop, is_done, silent, stopped, told, train_unit
 from sadgr.train.studies.variations import Unit
 
-NEEDED = ("ray", "pyarrow", "pandas", "fsspec")
-"""What `ray.tune` imports; sadgr[ray] brings all of it."""
-INSTALL = 'pip install "sadgr[ray]"'
 TUNE_FOLDER = ".ray-tune"
 EPOCH = "epoch"
 
@@ -34,11 +30,9 @@ def ray_engine(address: str | None, paths: Sequence[Path], most: int | None) -> 
         most: Trials at a time; None for as many as there are CPUs, or GPUs where there are any.
 
     Raises:
-        TrainError: Ray is not installed.
+        TrainError: Ray is not installed, or the address is none of a cluster's node.
     """
-    for name in NEEDED:
-        if find_spec(name) is None:
-            raise TrainError(f"--engine ray needs {name}, which is not installed: {INSTALL}")
+    check_engine(address)
     return partial(_tuned, address, [path.resolve() for path in paths], most)
 
 

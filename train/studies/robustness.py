@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 from sadgr.train.apply import HeldOut, held_out
 from sadgr.train.checkpoint import write_json
 from sadgr.train.figures import write_figure
-from sadgr.train.loop import Log
+from sadgr.train.logs import Log
 from sadgr.train.metrics import Metrics
 from sadgr.train.opened import Source
 from sadgr.train.predict import predict
-from sadgr.train.report import COLUMNS, over_seeds, write_csv
 from sadgr.train.sources import is_synthetic
 from sadgr.train.studies.disturbances import (
     DISTURBANCES,
@@ -27,6 +26,7 @@ from sadgr.train.studies.disturbances import (
     take_away,
     without_share,
 )
+from sadgr.train.tables import COLUMNS, over_seeds, write_csv
 from sadgr.train.tasks import TASKS
 
 FOLDER = "robustness"

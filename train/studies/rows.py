@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from sadgr.train.checkpoint import read_json, write_json
 from sadgr.train.errors import TrainError
 from sadgr.train.figures import write_figure
-from sadgr.train.report import COLUMNS, aligned, write_csv
 from sadgr.train.studies.published import OURS, PUBLISHED, PublishedTable
+from sadgr.train.tables import COLUMNS, aligned, write_csv
 
 Cell = str | float | int | None
 Row = dict[str, Cell]

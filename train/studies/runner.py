@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 
 from sadgr.train.errors import Interrupted, TrainError
-from sadgr.train.jobs import HeldData, begin, finish, fit_seed, prepare
-from sadgr.train.loop import Log
+from sadgr.train.jobs import begin, finish, fit_seed
+from sadgr.train.logs import Log
 from sadgr.train.predict import seed_folder
+from sadgr.train.prepare import HeldData, prepare
 from sadgr.train.rundir import claim
 from sadgr.train.studies.variations import Unit, Variation, units
 

@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from sadgr.train.checkpoint import read_json
-from sadgr.train.loop import HISTORY_FILE, read_history
+from sadgr.train.logs import HISTORY_FILE, read_history
 from sadgr.train.predict import seed_folder
 from sadgr.train.studies.draw import curves
 from sadgr.train.studies.rows import Row, our_rows, shown, write_table

@@ -21,12 +21,13 @@ from sadgr.train.errors import TrainError
 from sadgr.train.figures import write_figure
 from sadgr.train.gather import split_of
 from sadgr.train.heads import ProjectionHeads
-from sadgr.train.loop import Log, seed_epoch
+from sadgr.train.logs import Log
+from sadgr.train.loop import seed_epoch
 from sadgr.train.pairs import Pairs, choose_rows, read_pairs
 from sadgr.train.pretrain import Pretrained, load_heads
-from sadgr.train.report import aligned, write_csv
 from sadgr.train.sources import described, require_same_encoders
 from sadgr.train.studies.separability import Embeddings, Separability, separability
+from sadgr.train.tables import aligned, write_csv
 
 RANDOM_STATE = 1111
 PERPLEXITY = 30.0

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sadgr.train.config import Gate
 from sadgr.train.errors import TrainError
-from sadgr.train.jobs import FitRequest
 from sadgr.train.pretrain import load_heads
+from sadgr.train.request import FitRequest
 
 LAMBDAS = (0.01, 0.03, 0.1, 0.3, 0.5, 1.0)
 """Of Fig. 6 (0.01 to 1.0, even steps of a logarithm), with the grid {0.1, 0.3, 0.5} that section IV-B searches."""

@@ -9,6 +9,11 @@
       ? chart.names[bar]
       : `${SADGR.format(chart.edges[bar], 3)} to ${SADGR.format(chart.edges[bar + 1], 3)}`;
 
+  const counted = (chart, bar) => {
+    const count = chart.counts[bar];
+    return `${count.toLocaleString("en")} ${count === 1 ? chart.what.replace(/s$/, "") : chart.what}`;
+  };
+
   const shortened = (text) => (text.length > 12 ? `${text.slice(0, 11)}…` : text);
 
   /** Positions on the x axis: bins by their middles, named values one after another. */
@@ -47,7 +52,7 @@
         setCursor: [
           (plot) => {
             const bar = plot.cursor.idx;
-            const told = bar === null || bar === undefined ? "" : `${nameOf(chart, bar)}: ${chart.counts[bar].toLocaleString("en")} ${chart.what}`;
+            const told = bar === null || bar === undefined ? "" : `${nameOf(chart, bar)}: ${counted(chart, bar)}`;
             if (readout.textContent !== told) readout.textContent = told;
           },
         ],

@@ -5,6 +5,9 @@
 (() => {
   const { ids, links, columns } = SADGR.data.clips;
   const WIDTHS = { id: 220, number: 120, text: 180, "label.text": 420, "cache.troubles": 320 };
+  // Characters of a value that a cell holds (it shows fewer), and that the pointer brings up.
+  const IN_CELL = 120;
+  const IN_TITLE = 500;
   const collator = new Intl.Collator("en", { numeric: true });
 
   const unknown = (value) => value === null || value === "";
@@ -69,16 +72,22 @@
   }
   Tabulator.registerModule(Ranked);
 
+  // Whole numbers have no decimals, where all of a column's are whole.
+  const decimals = new Map(
+    columns.map((column) => [column, column.values.every((value) => value === null || Number.isInteger(value)) ? 0 : column.digits]),
+  );
+  const inFigures = (value, digits) =>
+    value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
   const shown = (column, value) => {
-    if (unknown(value) || value === undefined) return "";
-    if (column.kind !== "number") return value;
-    return Number.isInteger(value) ? value.toLocaleString("en") : value.toFixed(column.digits);
+    if (unknown(value)) return "";
+    return column.kind === "number" ? inFigures(value, decimals.get(column)) : value;
   };
 
   const idCell = (cell) => {
     const { row } = cell.getData();
-    const name = SADGR.element("bdi", { text: ids[row] });
-    const attributes = { class: "id", title: ids[row].slice(0, 500) };
+    const name = SADGR.element("bdi", { text: ids[row].slice(0, IN_CELL) });
+    const attributes = { class: "id", title: ids[row].slice(0, IN_TITLE) };
     return links[row] === null
       ? SADGR.element("span", { ...attributes, tabindex: "-1" }, [name])
       : SADGR.element("a", { ...attributes, href: links[row] }, [name]);
@@ -86,7 +95,7 @@
 
   const valueCell = (column) => (cell) => {
     const text = shown(column, column.values[cell.getData().row]);
-    return SADGR.element("bdi", { text: text.slice(0, 500), title: column.kind === "text" ? text.slice(0, 500) : null });
+    return SADGR.element("bdi", { text: text.slice(0, IN_CELL), title: text.length > 20 ? text.slice(0, IN_TITLE) : null });
   };
 
   const sortBy = (field, startsDescending) => {
@@ -123,6 +132,7 @@
     index: "row",
     height: "70vh",
     rowHeight: 34,
+    renderVerticalBuffer: 170,
     layout: "fitData",
     placeholder: "No clip fits.",
   });

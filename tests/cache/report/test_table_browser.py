@@ -15,7 +15,7 @@ from sadgr.cache.report.facts import SCORE_EDGES
 
 ROWS = 25_000
 ANSWER_MILLISECONDS = 200
-WORDS = "well so I think this film was really great but the ending felt rather long and dull to me".split()
+WORDS = ("well", "I", "think", "this", "film", "was", "great", "but", "the", "ending", "felt", "rather", "dull", "to me")
 
 # From the event until the frame that shows its answer was painted: a task posted from a frame's callback runs after it.
 UNTIL_PAINTED = """
@@ -92,7 +92,9 @@ def test_25000_rows_answer_at_once(browser_page: Page, many: Path) -> None:
     fields = [headings.nth(place).get_attribute("tabulator-field") for place in range(headings.count())]
     for field in fields:
         selector = f"#table .tabulator-col[tabulator-field={field}] button"
-        took[f"sort by {page.locator(selector).inner_text()}"] = median(page.evaluate(UNTIL_PAINTED, [selector, "click", None]) for _ in range(3))
+        took[f"sort by {page.locator(selector).inner_text()}"] = median(
+            page.evaluate(UNTIL_PAINTED, [selector, "click", None]) for _ in range(3)
+        )
     print(json.dumps(took, indent=1))
     assert len(fields) >= 10
     slow = {what: milliseconds for what, milliseconds in took.items() if milliseconds >= ANSWER_MILLISECONDS}
@@ -109,3 +111,66 @@ def test_search_finds_what_is_there(browser_page: Page, many: Path) -> None:
     assert page.locator("#found").inner_text() == "0 of 25,000 clips"
     page.locator("#search").fill("")
     assert page.locator("#found").inner_text() == "25,000 of 25,000 clips"
+
+
+def test_sorting_orders_all_rows_and_keeps_the_unknown_last(browser_page: Page, many: Path) -> None:
+    page = opened(browser_page, many)
+    values = page.evaluate("Object.fromEntries(SADGR.data.clips.columns.map((one) => [one.title, one.values]))")
+    ids = page.evaluate("SADGR.data.clips.ids")
+    heading = page.locator("#table .tabulator-col", has_text="confidence")
+    field = heading.get_attribute("tabulator-field")
+    for direction in ("descending", "ascending"):
+        heading.locator("button").click()
+        assert heading.get_attribute("aria-sort") == direction
+        known = [row for row in range(ROWS) if values["confidence"][row] is not None]
+        known.sort(key=lambda row: values["confidence"][row], reverse=direction == "descending")
+        assert first_ids(page) == [ids[row] for row in known[:5]]
+        page.evaluate("document.querySelector('.tabulator-tableholder').scrollTop = 1e9")
+        page.wait_for_function("document.querySelector('.tabulator-tableholder').scrollTop > 100000")
+        page.wait_for_timeout(100)
+        last = page.locator("#table .tabulator-row").last
+        assert last.locator(f"[tabulator-field={field}] bdi").inner_text() == ""
+        page.evaluate("document.querySelector('.tabulator-tableholder').scrollTop = 0")
+        page.wait_for_timeout(100)
+    # Numbers within ids sort as numbers do, and search and order work together.
+    page.locator("#search").fill("video00001$")
+    page.locator("#table .tabulator-col[tabulator-field=id] button").click()
+    assert first_ids(page, 9) == [f"video00001$_${part}" for part in range(7)]
+
+
+def test_keys_walk_through_the_rows(browser_page: Page, many: Path) -> None:
+    page = opened(browser_page, many)
+    focused = "document.activeElement.textContent"
+    page.keyboard.press("j")
+    page.wait_for_function(f"{focused} === 'video00000$_$0'")
+    for _ in range(60):
+        page.keyboard.press("j")
+    page.wait_for_function(f"{focused} === 'video00008$_$4'")
+    page.keyboard.press("k")
+    page.wait_for_function(f"{focused} === 'video00008$_$3'")
+    page.keyboard.press("/")
+    page.keyboard.type("jk")  # typed, not walked
+    assert page.locator("#search").input_value() == "jk"
+
+
+@pytest.fixture(scope="module")
+def few(planted_cache: FeatureCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("few") / "site"
+    write_site(folder, cache_pages(Site("planted"), gather(planted_cache), ()))
+    return folder
+
+
+def test_hostile_ids_and_transcripts_are_text(browser_page: Page, few: Path, hostile: dict[str, str]) -> None:
+    page = opened(browser_page, few)
+    shown = page.locator("#table .tabulator-row .id").all_inner_texts()
+    assert shown[:3] == ["video$_$1", hostile["script"], hostile["right to left"]]
+    transcripts = page.locator("#table .tabulator-row [tabulator-field=c1] bdi").all_inner_texts()
+    assert transcripts[1:4] == [hostile["image"], hostile["right to left"], hostile["long"][:120]]
+    assert page.locator("#table script, #table img").count() == 0
+    assert page.evaluate("window.hacked") is None
+    page.locator("#search").fill("onerror")
+    assert page.locator("#found").inner_text() == "1 of 6 clips"
+    # A name written from right to left turns nothing around it: its row is as wide and high as others.
+    page.locator("#search").fill("")
+    heights = {round(row.bounding_box()["height"]) for row in page.locator("#table .tabulator-row").all()}
+    assert len(heights) == 1

@@ -61,7 +61,7 @@ def test_closed_forms() -> None:
 
 def test_gradient_of_correlation_is_that_of_differences() -> None:
     first, second = (torch.from_numpy(one).requires_grad_() for one in related(12, 1))
-    assert torch.autograd.gradcheck(lambda a, b: total_correlation(a, b, 1e-2), (first, second))  # type: ignore[no-untyped-call]
+    assert torch.autograd.gradcheck(lambda a, b: total_correlation(a, b, 1e-2), (first, second))
 
 
 def test_training_on_it_makes_parts_correlate() -> None:
@@ -131,7 +131,7 @@ def test_parameters_are_as_many_as_the_formula_says() -> None:
 @pytest.mark.parametrize(("field", "value"), [("d_text", 6), ("d_audio", 2), ("conv_kernel", 2)])
 def test_settings_that_no_layer_can_have_are_refused(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"{field} must"):
-        ICCNConfig(**{field: value})  # type: ignore[arg-type]
+        ICCNConfig(**{field: value})
 
 
 def test_shapes_of_all_tasks() -> None:

@@ -41,7 +41,7 @@ def test_gate_equals_its_transcription(beta: float) -> None:
         for name, other, value in (("audio", a, of_audio[d_text:]), ("video", v, of_video[d_text:])):
             matrix, own = both_gates[name]
             shift += np.maximum(matrix @ np.concatenate([z, other]) + own, 0) * (value @ other)
-        alpha = min(np.linalg.norm(z) / np.linalg.norm(shift) * beta, 1)
+        alpha = min(float(np.linalg.norm(z) / np.linalg.norm(shift)) * beta, 1.0)
         kept.append(alpha)
         moved = z + alpha * shift
         expected = (moved - moved.mean()) / np.sqrt(moved.var() + 1e-5) * gain + offset

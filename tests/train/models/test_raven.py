@@ -56,7 +56,7 @@ def test_model_equals_its_transcription() -> None:
         of_audio = sigmoid(affine(mixing.audio_gate, np.concatenate([heard, word])))
         w_video, w_audio = np.split(checks.array(mixing.mix.weight), 2, axis=1)
         shift = of_video * (w_video @ seen) + of_audio * (w_audio @ heard) + checks.array(mixing.mix.bias)
-        alpha = min(np.linalg.norm(word) / np.linalg.norm(shift) * SMALL.beta, 1)
+        alpha = min(float(np.linalg.norm(word) / np.linalg.norm(shift)) * SMALL.beta, 1.0)
         words.append(word + alpha * shift)
     expected = affine(model.head, lstm(model.word_lstm, np.stack(words)))
     with torch.no_grad():

@@ -128,7 +128,7 @@ def test_other_tasks_than_regression_are_refused(widths: Widths) -> None:
 @pytest.mark.parametrize(("field", "value"), [("heads", 4), ("conv_kernel", 2)])
 def test_settings_that_no_layer_can_have_are_refused(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"{field} must"):
-        TETFNConfig(**{"d_model": 6, "heads": 3, field: value})  # type: ignore[arg-type]
+        TETFNConfig(**{"d_model": 6, "heads": 3, field: value})
 
 
 def test_shapes_of_regression() -> None:

@@ -113,7 +113,7 @@ def test_parameters_are_as_many_as_the_formula_says() -> None:
 @pytest.mark.parametrize(("field", "value"), [("heads", 3), ("d_model", 7)])
 def test_settings_that_no_layer_can_have_are_refused(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"{field} must"):
-        TMBLConfig(**{"d_attention": 4, "heads": 2, field: value})  # type: ignore[arg-type]
+        TMBLConfig(**{"d_attention": 4, "heads": 2, field: value})
 
 
 def test_shapes_of_all_tasks() -> None:
