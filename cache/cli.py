@@ -1,6 +1,8 @@
 """`sadgr-cache`: look into a cache, and keep it in order."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,24 +72,42 @@ def info(cache: Path, dataset: str | None, as_json: bool) -> None:
 @JSON
 @friendly(CacheError)
 def show(cache: Path, clip: str, dataset: str | None, as_json: bool) -> None:
-    """Show one clip: labels, words with their times, shapes and ranges of its features."""
+    """Show one clip: labels, words with their times, shapes and ranges of its features, and its time line."""
+    from sadgr.cache.report.timeline import held_arrays, time_line
     from sadgr.cache.store import FeatureCache
     from sadgr.cache.summary import describe_clip
+    from sadgr.cache.timeline_text import BLOCKS, PLAIN_BLOCKS, cleaned, drawn
 
-    found = describe_clip(FeatureCache(cache).dataset(dataset), clip)
+    data = FeatureCache(cache).dataset(dataset)
+    found = describe_clip(data, clip)
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    click.echo(f"{found['id']} ({found['dataset']})")
+    click.echo(f"{cleaned(found['id'])} ({cleaned(found['dataset'])})")
     for key, value in found["labels"].items():
-        click.echo(f"  {key}: {value}")
+        click.echo(f"  {cleaned(key)}: {cleaned(str(value))}")
     for name, about in found["feature_sets"].items():
         click.echo(f"  {name}" + ("" if about["present"] else "  absent"))
         for word in about.get("words", ()):
             mark = " (interpolated)" if word["flag"] else ""
-            click.echo(f"    {word['start']:8.3f} {word['end']:8.3f}  {word['score']:.2f}  {word['text']}{mark}")
+            click.echo(
+                f"    {word['start']:8.3f} {word['end']:8.3f}  {word['score']:.2f}  {cleaned(word['text'])}{mark}"
+            )
         for array, statistics in about.get("arrays", {}).items():
             click.echo(f"    {array}: {_in_words(statistics)}")
+    columns = shutil.get_terminal_size().columns
+    blocks = BLOCKS if _can_say(BLOCKS) else PLAIN_BLOCKS
+    for row in drawn(time_line(held_arrays(data.feature_sets(), clip)), columns, blocks):
+        click.echo(row)
+
+
+def _can_say(text: str) -> bool:
+    """Whether stdout's encoding has all of these letters."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _in_words(statistics: dict[str, Any]) -> str:

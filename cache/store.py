@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,13 @@ from sadgr.cache.errors import NotACacheError, NotWritableError, SelectionError
 from sadgr.cache.feature_set import FeatureSet, feature_sets
 from sadgr.cache.ids import escape, is_escaped, unescape
 from sadgr.cache.labels import LABELS_FILE, read_labels
-from sadgr.cache.publish import make_folder, replace, writable
+from sadgr.cache.publish import make_folder, writable
+from sadgr.cache.publish import replace as replace_file
 from sadgr.cache.runlog import RUNS
 from sadgr.cache.schema import FORMAT_VERSION, Array
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CACHE_FILE = "sadgr-cache.json"
 Floats = npt.NDArray[np.float32]
@@ -48,6 +53,7 @@ class ClipFeatures:
         text_tokens: (Lt, Dt), one row a wordpiece, special tokens included; where they were stored too.
         audio_frames: (La, Da), all audio frames; where they were stored too.
         video_words: (N, Dv), features that others aligned to words.
+        words: their texts and times; `Dataset.clip` reads them, training needs none.
     """
 
     clip_id: str
@@ -61,6 +67,19 @@ class ClipFeatures:
     text_tokens: Floats | None = None
     audio_frames: Floats | None = None
     video_words: Floats | None = None
+    words: WordTimes | None = None
+
+    def plot(self) -> "Figure":
+        """Return a matplotlib figure: words on the time line, and how large the features are along it."""
+        from sadgr.cache.notebook import clip_figure
+
+        return clip_figure(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the words, and shape and range of each array."""
+        from sadgr.cache.notebook import clip_html
+
+        return clip_html(self)
 
 
 @dataclass(frozen=True)
@@ -164,6 +183,29 @@ class Dataset:
                 video_words=_floats(video, "words"),
             )
 
+    def clip(self, clip_id: str, selection: Selection | None = None, words: str | None = None) -> ClipFeatures:
+        """Return the features of one clip together with its words and their times, for looking at.
+
+        Args:
+            clip_id: the clip.
+            selection: as `select` gives; None for the only feature set of each modality.
+            words: name or fingerprint of the feature set of word times; None for the one that the audio features were
+                pooled by, else the only one.
+
+        Raises:
+            SelectionError: see `feature_set`; or neither the labels nor any feature set know the clip.
+        """
+        chosen = self.select() if selection is None else selection
+        if words is None and chosen.audio is not None:
+            words = chosen.audio.spec.settings.get("alignment")
+            words = words if words in [one.fingerprint for one in self.feature_sets("words")] else None
+        timed = self.feature_set("words", words)
+        holding = [one for one in (chosen.text, chosen.audio, chosen.video, timed) if one is not None]
+        if not any(clip_id in one.known_entries() for one in holding) and clip_id not in self.labels().index:
+            raise SelectionError(f"{self.name} has no clip {clip_id!r}; `sadgr-cache ls CACHE --clips` lists them")
+        times = _arrays(timed, clip_id)
+        return replace(next(self.clips([clip_id], chosen)), words=WordTimes(**times) if times else None)
+
     def means(
         self, selection: Selection, audio: str = "mean", dtype: npt.DTypeLike = np.float32
     ) -> tuple[list[str], Array, Array]:
@@ -228,7 +270,9 @@ class FeatureCache:
                 strangers = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
             if strangers and not (folder / CACHE_FILE).exists():  # another process may just have made it
                 raise NotACacheError(f"{folder} is no cache and not empty ({strangers[0]}, ...); name another folder")
-            replace(folder / CACHE_FILE, json.dumps({"format": "sadgr", "version": FORMAT_VERSION}).encode() + b"\n")
+            replace_file(
+                folder / CACHE_FILE, json.dumps({"format": "sadgr", "version": FORMAT_VERSION}).encode() + b"\n"
+            )
         return cls(folder)
 
     def datasets(self) -> list[Dataset]:

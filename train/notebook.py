@@ -75,7 +75,9 @@ class Run:
         from sadgr.train.report import read_run
 
         if not any(self.folder.glob("seed-*/predictions.csv")):
-            raise TrainError(f"{self.folder} keeps no predictions (an exported run): give the folder that sadgr-train fit wrote")
+            raise TrainError(
+                f"{self.folder} keeps no predictions (an exported run): give the folder that sadgr-train fit wrote"
+            )
         saved = read_run(self.folder)
         split = split or next(one for one in ("test", "valid") if one in saved.splits)
         if split not in saved.splits:

@@ -24,7 +24,7 @@ from sadgr.train.logs import Log
 
 VERSION = 1
 _META = "snapshot.json"
-_ARRAYS = tuple(field.name for field in fields(ClipFeatures) if field.name != "clip_id")
+_ARRAYS = tuple(field.name for field in fields(ClipFeatures) if field.name not in ("clip_id", "words"))
 _TYPES = {"video_seconds": "<f8"}
 _FEATURE = "<f2"
 

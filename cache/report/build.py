@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 import pandas as pd
 
 from sadgr.cache.errors import SelectionError
+from sadgr.cache.report.clip_page import clip_files
 from sadgr.cache.report.facts import Facts, Spoken, nothing, spoken
 from sadgr.cache.report.overview import overview
 from sadgr.cache.report.site import ClipPlace, File, Section, Site, assets, clip_path
@@ -82,8 +83,6 @@ def cache_pages(
         about=about,
     )
     yield from _table_page(site, facts, said, ids, columns, listed)
-    if ids:
-        from sadgr.cache.report.clip_page import clip_files
     for number, clip_id in enumerate(ids):
         around = (ids[number - 1] if number else None, ids[number + 1] if number + 1 < len(ids) else None)
         before, after = (None if one is None else clip_path(one) for one in around)

@@ -1,6 +1,6 @@
 """Sound and picture of a clip as files of a site, and what is to be said of where they came from."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sadgr.cache.feature_set import FeatureSet
 from sadgr.cache.identity import file_sha256, source_digest
 from sadgr.cache.media_paths import KINDS, Media, MediaPath, media_paths
 from sadgr.cache.report.facts import Facts
@@ -16,7 +15,6 @@ from sadgr.cache.report.media import RATE_HZ, MediaUnreadableError, Sound, jpeg,
 from sadgr.cache.report.site import File
 from sadgr.cache.report.sound_picture import spectrogram_png
 from sadgr.cache.report.timeline import Held, Seconds
-from sadgr.cache.schema import Array
 
 MOST_FRAMES = 24
 """Pictures a page; a clip with more sampled video frames shows some of them, evenly chosen, and the times of all."""
@@ -66,7 +64,7 @@ def media_of(facts: Facts) -> Mapping[str, Media]:
     return media_paths(facts.cache.path, facts.data.name)
 
 
-def shown_media(media: Media, held: Held, frame_seconds: Seconds, stem: str) -> ShownMedia:
+def shown_media(media: Media, held: Sequence[Held], frame_seconds: Seconds, stem: str) -> ShownMedia:
     """Decode a clip's media and make them small.
 
     Args:
@@ -126,30 +124,35 @@ def _frames(medium: MediaPath, seconds: Sequence[float], folder: str) -> tuple[t
     return frames, [File(path, jpeg(one)) for path, one in zip(paths, pictures, strict=True)]
 
 
-def _sources(media: Media, held: Held) -> Iterator[Mapping[str, str]]:
+def _sources(media: Media, held: Sequence[Held]) -> Iterator[Mapping[str, str]]:
     for kind in KINDS:
         if kind in media:
             medium = media[kind]
             begin, end = medium.span
-            span = "whole file" if begin is None and end is None else f"{begin or 0.0!r} s to {'its end' if end is None else f'{end!r} s'}"
+            span = (
+                "whole file"
+                if begin is None and end is None
+                else f"{begin or 0.0!r} s to {'its end' if end is None else f'{end!r} s'}"
+            )
             yield {"kind": kind, "path": str(medium.path), "span": span, "state": _state(kind, medium, held)}
 
 
-def _state(kind: str, medium: MediaPath, held: Held) -> str:
+def _state(kind: str, medium: MediaPath, held: Sequence[Held]) -> str:
     """Say whether a file is still the one that features were made from."""
     try:
         status = medium.path.stat()
         sha256 = _sha256(medium.path, status.st_size, status.st_mtime_ns)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-    witnesses = ("video",) if kind == "video" else ("words", "audio")
-    asked = [(one, arrays) for one, arrays in held if one.modality in witnesses]
-    agreeing = [one.name for one, arrays in asked if _made_from(one, arrays, medium, sha256, held)]
-    if agreeing:
-        return f"the very file that {agreeing[0]} was made from (SHA-256 {sha256})"
+    asked = [one for one in held if one.modality in (("video",) if kind == "video" else ("words", "audio"))]
     if not asked:
         return f"there; no features of it to hold it against (SHA-256 {sha256})"
-    return f"perhaps another file than features were made from: it does not give their source digests (SHA-256 {sha256})"
+    for one in asked:
+        if one.entry.source in _digests(one.modality, medium, sha256, held):
+            return f"the very file that {one.feature_set.name} was made from (SHA-256 {sha256})"
+    return (
+        f"perhaps another file than features were made from: it does not give their source digests (SHA-256 {sha256})"
+    )
 
 
 @lru_cache(maxsize=256)
@@ -158,16 +161,12 @@ def _sha256(path: Path, _: int, __: int) -> str:
     return file_sha256(path)
 
 
-def _made_from(one: FeatureSet, arrays: Mapping[str, Array], medium: MediaPath, sha256: str, held: Held) -> bool:
-    """Whether a record's source digest is that of this file and span; extraction's way to make them, see docs/cache-format.md."""
-    entry_of = one.known_entries()
+def _digests(modality: str, medium: MediaPath, sha256: str, held: Sequence[Held]) -> set[str]:
+    """Return the source digests that a record made from this file and span may have (docs/cache-format.md)."""
     heard = {"media": sha256, "span": list(medium.span)}
-    transcripts: Iterable[Mapping[str, str]] = ({},)
-    if one.modality != "video":
-        spoken = {" ".join(map(str, own["text"].tolist())) for other, own in held if other.modality == "words"}
-        transcripts = [{"transcript": text} for text in {*spoken, ""}]
-    kept = [sorted(some) for count in (0, 1, 2, 3) for some in combinations(("words", "mean", "frames"), count)]
-    digests = {
-        source_digest(**heard, **said, **({"kept": names} if names else {})) for said in transcripts for names in kept
-    }
-    return any(digest in digests for digest in _digests(entry_of, arrays))
+    spoken = {" ".join(map(str, one.arrays["text"].tolist())) for one in held if one.modality == "words"}
+    said: list[Mapping[str, str]] = [{}] if modality == "video" else [{"transcript": text} for text in {*spoken, ""}]
+    names = ("words", "mean", "frames")
+    kept = [sorted(some) for count in range(1, len(names) + 1) for some in combinations(names, count)]
+    more: list[Mapping[str, list[str]]] = [{}, *({"kept": some} for some in kept)]
+    return {source_digest(**heard, **text, **stored) for text in said for stored in more}

@@ -123,6 +123,7 @@ def read_frames(medium: MediaPath, seconds: Sequence[float]) -> list[Image.Image
 
 def _nearest(container: InputContainer, stream: VideoStream, wanted: Sequence[float]) -> list[Image.Image]:
     """Return the picture nearest to each of the wanted time stamps; only pictures in question are converted."""
+    aspect = stream.sample_aspect_ratio
     pictures: list[Image.Image] = []
     before: VideoFrame | None = None
     for frame in container.decode(stream):
@@ -131,18 +132,17 @@ def _nearest(container: InputContainer, stream: VideoStream, wanted: Sequence[fl
         while len(pictures) < len(wanted) and frame.time >= wanted[len(pictures)]:
             at = wanted[len(pictures)]
             earlier = before is not None and before.time is not None and at - before.time <= frame.time - at
-            pictures.append(_thumbnail(before if before is not None and earlier else frame))
+            pictures.append(_thumbnail(before if before is not None and earlier else frame, aspect))
         if len(pictures) == len(wanted):
             return pictures
         before = frame
     if before is None:
         raise ValueError("no picture can be decoded")
-    return pictures + [_thumbnail(before)] * (len(wanted) - len(pictures))
+    return pictures + [_thumbnail(before, aspect)] * (len(wanted) - len(pictures))
 
 
-def _thumbnail(frame: VideoFrame) -> Image.Image:
+def _thumbnail(frame: VideoFrame, aspect: Fraction | None) -> Image.Image:
     picture: Image.Image = frame.to_image()
-    aspect = frame.sample_aspect_ratio
     if aspect:  # pixels that are not square
         picture = picture.resize((max(1, round(picture.width * aspect)), picture.height))
     if frame.rotation:
@@ -166,7 +166,8 @@ def opus(sound: Sound) -> bytes:
     """
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="ogg", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libopus", rate=RATE_HZ, layout="mono")
+        # Constrained: a rate that goes by the sound takes half as much again for a tone.
+        stream = container.add_stream("libopus", rate=RATE_HZ, layout="mono", options={"vbr": "constrained"})
         stream.bit_rate = OPUS_BITS_A_SECOND
         frame = av.AudioFrame.from_ndarray((np.clip(sound, -1, 1) * 32767).astype(np.int16)[None], "s16", "mono")
         frame.sample_rate, frame.pts, frame.time_base = RATE_HZ, 0, Fraction(1, RATE_HZ)

@@ -5,19 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from sadgr.cache.failures import standings
-from sadgr.cache.labels import LABELS_FILE, SPLITS, TEXT_COLUMNS
-from sadgr.cache.report.facts import SCORE_EDGES, Facts, Spoken, present_and_known
+from sadgr.cache.labels import LABELS_FILE, SPLITS
+from sadgr.cache.report.charts import label_charts, spoken_charts
+from sadgr.cache.report.facts import Facts, Spoken, present_and_known
 from sadgr.cache.report.site import clip_path
 from sadgr.cache.runlog import RUNS
 from sadgr.cache.summary import describe_feature_set
 
-MOST_BARS = 40
-"""Up to so many different values get a bar each; more are counted in bins."""
-BINS = 30
 EXAMPLES = 5
 """Clips that are named for each kind of failure."""
 WITHOUT_SPLIT = "without split"
@@ -96,62 +93,6 @@ def coverage(facts: Facts) -> dict[str, Any]:
     return {"splits": [name for name, _ in masks], "rows": rows}
 
 
-def label_charts(labels: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return how each label column is spread."""
-    charts = []
-    for name in labels.columns:
-        if pd.api.types.is_numeric_dtype(labels[name]):
-            charts.append(chart(f"label-{name}", name, labels[name].to_numpy(float), "clips"))
-        elif name == "annotation" or (name not in TEXT_COLUMNS and labels[name].nunique() <= MOST_BARS):
-            counts = labels[name].astype(str)[lambda column: column != ""].value_counts()
-            charts.append(_bars(f"label-{name}", name, list(counts.index), counts.to_numpy(), "clips"))
-    return [one for one in charts if one["counts"]]
-
-
-def spoken_charts(said: Spoken) -> list[dict[str, Any]]:
-    """Return how durations, words a second and the aligner's confidence are spread."""
-    if said.feature_set is None:
-        return []
-    seconds, rate = (said.clips[name].to_numpy() for name in ("seconds", "rate"))
-    charts = [
-        binned("seconds", "End of the last word, seconds", seconds, "clips"),
-        binned("rate", "Words a second, from the first word to the last", rate, "clips"),
-        {
-            "key": "score",
-            "title": "Confidence of words that the aligner found",
-            "what": "words",
-            "edges": SCORE_EDGES.tolist(),
-            "counts": said.scores.tolist() if said.scores.any() else [],
-        },
-    ]
-    return [one for one in charts if one["counts"]]
-
-
-def chart(key: str, title: str, values: Any, what: str) -> dict[str, Any]:
-    """Return a histogram: a bar a value where there are few of them, else equal bins.
-
-    Args:
-        key: names it within the page.
-        title: what is counted by.
-        values: (n,); what is not finite is left out.
-        what: what is counted.
-    """
-    values = values[np.isfinite(values)]
-    distinct, counts = np.unique(values, return_counts=True)
-    if len(distinct) <= MOST_BARS:
-        return _bars(key, title, [f"{value:g}" for value in distinct], counts, what)
-    return binned(key, title, values, what)
-
-
-def binned(key: str, title: str, values: Any, what: str) -> dict[str, Any]:
-    """Return a histogram of `BINS` equal bins; arguments as of `chart`."""
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return _bars(key, title, [], values, what)
-    counts, edges = np.histogram(values, BINS)
-    return {"key": key, "title": title, "what": what, "edges": edges.tolist(), "counts": counts.tolist()}
-
-
 def failure_table(facts: Facts, paged: Sequence[str]) -> list[dict[str, Any]]:
     """Return how far each feature set is, and its failures by reason with a few of the clips."""
     states = [state for found in facts.states.values() for state in found]
@@ -181,7 +122,7 @@ def described(facts: Facts, number: int) -> dict[str, Any]:
 def disk(facts: Facts) -> list[dict[str, Any]]:
     """Return the bytes of everything in the data set's folder, and of the run logs that all data sets share."""
     folder = facts.data.path
-    rows = [{"what": one.name, "bytes": _tree_bytes(one.path)} for one in facts.feature_sets]
+    rows: list[dict[str, Any]] = [{"what": one.name, "bytes": _tree_bytes(one.path)} for one in facts.feature_sets]
     rows.append({"what": LABELS_FILE, "bytes": _tree_bytes(folder / LABELS_FILE)})
     rest = _tree_bytes(folder) - sum(row["bytes"] for row in rows)
     if rest:
@@ -201,14 +142,8 @@ def _tree_bytes(path: Path) -> int:
     return total
 
 
-def _bars(key: str, title: str, names: list[str], counts: Any, what: str) -> dict[str, Any]:
-    return {"key": key, "title": title, "what": what, "names": names, "counts": [int(count) for count in counts]}
-
-
 def _distinct(labels: pd.DataFrame, column: str) -> int | None:
-    if column not in labels or not (labels[column] != "").any():
-        return None
-    return int(labels[column][labels[column] != ""].nunique())
+    return len(set(labels[column]) - {""}) or None if column in labels else None
 
 
 def _lines(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

@@ -5,21 +5,17 @@ browser lets no page read files from disk, so data come as scripts that hand the
 """
 
 import hashlib
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
-import numpy as np
-
 from sadgr.cache.ids import escape
+from sadgr.cache.report.page_data import data_path, taking
+from sadgr.cache.report.templating import environment_of
 
 LONGEST_STEM = 120
 """Characters of an escaped clip id in a file's name, from which on it is cut; file systems take 255 bytes a name."""
@@ -138,9 +134,9 @@ class Site:
             ValueError: a path leads out of the site, or data cannot be written as JSON.
         """
         root = "../" * path.count("/")
-        taken = [File(_data_path(path, name), _taken(name, value)) for name, value in (data or {}).items()]
+        taken = [File(data_path(path, name), taking(name, value)) for name, value in (data or {}).items()]
         html = (
-            _environment(self.packages)
+            environment_of(self.packages)
             .get_template(template)
             .render(
                 **{"previous": None, "next": None, **context},
@@ -194,70 +190,9 @@ def assets(site: Site) -> Iterator[File]:
             yield File(path, found.read_bytes())
 
 
-def as_json(value: Any) -> str:
-    """Return JSON of a value that numpy's arrays and numbers may be part of; what is not finite becomes null.
-
-    Raises:
-        ValueError: it holds something that JSON cannot.
-    """
-    try:
-        return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except TypeError as error:
-        raise ValueError(f"a page's data must be what JSON can hold: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return value
-
-
-def _data_path(page: str, name: str) -> str:
-    return f"data/{PurePosixPath(page).with_suffix('')}-{escape(name)}.js"
-
-
-def _taken(name: str, value: Any) -> bytes:
-    """Return a script that hands a value over; JSON.parse is quicker than a literal, and takes `__proto__` for a name."""
-    arguments = ", ".join(json.dumps(text).replace("<", "\\u003c") for text in (name, as_json(value)))
-    return f"SADGR.take({arguments});\n".encode()
-
-
 def _walk(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
     for entry in sorted(folder.iterdir(), key=lambda one: one.name):
         if entry.is_dir():
             yield from _walk(entry, f"{path}/{entry.name}")
         elif not entry.name.startswith("."):
             yield f"{path}/{entry.name}", entry
-
-
-@lru_cache(maxsize=8)
-def _environment(packages: tuple[str, ...]) -> jinja2.Environment:
-    loaders = [jinja2.PackageLoader(package, "templates") for package in reversed(packages)]
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(loaders),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": in_figures, "bytes": in_bytes}
-    return environment
-
-
-def in_figures(value: float | None, digits: int = 0) -> str:
-    """Return a number for people, `unknown` where there is none; the templates' filter `count`."""
-    return "unknown" if value is None or not math.isfinite(value) else f"{value:,.{digits}f}"
-
-
-def in_bytes(size: int) -> str:
-    """Return a size for people; the templates' filter `bytes`."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size} bytes"

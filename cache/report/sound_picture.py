@@ -15,6 +15,9 @@ WINDOW_SAMPLES = 400
 FFT_SAMPLES = 512
 HOP_SAMPLES = 160
 MOST_COLUMNS = 6_000
+SHADES = 32
+"""Steps of brightness: finer ones show nothing more, and make the picture three times as large."""
+PICTURE_ROWS = 128
 RANGE_DB = 80.0
 """What is fainter than the loudest part by more is drawn as silence."""
 
@@ -63,12 +66,16 @@ def spectrogram_db(sound: Sound) -> npt.NDArray[np.float64]:
 
 
 def spectrogram_png(sound: Sound) -> bytes:
-    """Return a picture of a sound's spectrogram, 0 Hz at the bottom and 8 kHz at the top, as wide as it is long in hops."""
+    """Return a picture of a sound's spectrogram, 0 Hz at the bottom and 8 kHz at the top, as wide as it is long in hops.
+
+    A row shows the louder of two neighbouring frequencies.
+    """
     from matplotlib import colormaps
 
-    shades = np.round((spectrogram_db(sound)[::-1] / RANGE_DB + 1) * 255).astype(np.uint8)
+    loud = spectrogram_db(sound)[: 2 * PICTURE_ROWS].reshape(PICTURE_ROWS, 2, -1).max(axis=1)
+    shades = np.round((loud[::-1] / RANGE_DB + 1) * (SHADES - 1)).astype(np.uint8)
     picture = Image.fromarray(shades).convert("P")
-    picture.putpalette((colormaps["magma"](np.arange(256))[:, :3] * 255).astype(np.uint8).tobytes())
+    picture.putpalette((colormaps["magma"](np.linspace(0, 1, SHADES))[:, :3] * 255).astype(np.uint8).tobytes())
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

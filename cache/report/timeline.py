@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sadgr.cache.feature_set import FeatureSet
+from sadgr.cache.index import Entry
 from sadgr.cache.schema import Array
 from sadgr.cache.store import ClipFeatures, WordTimes
 
@@ -59,17 +60,32 @@ class TimeLine:
         return max([*ends, *self.frame_seconds.tolist(), 0.0])
 
 
-Held = Sequence[tuple[FeatureSet, Mapping[str, Array]]]
-"""The feature sets that hold a clip, each with the clip's arrays."""
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What a feature set holds of a clip: its arrays, and where and from what source they were made."""
+
+    feature_set: FeatureSet
+    arrays: Mapping[str, Array]
+    entry: Entry
+
+    @property
+    def modality(self) -> str:
+        """One of `MODALITIES`."""
+        return self.feature_set.modality
 
 
-def held_arrays(sets: Iterable[FeatureSet], clip_id: str) -> list[tuple[FeatureSet, Mapping[str, Array]]]:
-    """Return what the feature sets hold of a clip; those that lack it, or know that there is nothing, are left out."""
-    found = [(one, one.read(clip_id)) for one in sets if clip_id in one.known_entries()]
-    return [(one, arrays) for one, arrays in found if arrays is not None]
+def held_arrays(sets: Iterable[FeatureSet], clip_id: str) -> list[Held]:
+    """Return what each feature set holds of a clip; those that lack it, or know that there is nothing, are left out."""
+    found: list[Held] = []
+    for one in sets:
+        entry = one.known_entries().get(clip_id)
+        arrays = one.read(clip_id) if entry is not None else None
+        if entry is not None and arrays is not None:
+            found.append(Held(one, arrays, entry))
+    return found
 
 
-def time_line(held: Held) -> TimeLine:
+def time_line(held: Sequence[Held]) -> TimeLine:
     """Return a clip's time line.
 
     Features of words stand at the times that they were pooled by, where their settings say which, and else at those of
@@ -78,18 +94,18 @@ def time_line(held: Held) -> TimeLine:
     Args:
         held: as `held_arrays` gives.
     """
-    timed = [(one, arrays) for one, arrays in held if one.modality == "words"]
-    lanes = tuple(WordLane(one.name, WordTimes(**arrays)) for one, arrays in timed)
-    names = [one.fingerprint for one, _ in timed]
-    features = [(one, arrays) for one, arrays in held if one.modality != "words"]
-    several = len({one.modality for one, _ in features}) < len(features)
+    timed = [one for one in held if one.modality == "words"]
+    lanes = tuple(WordLane(one.feature_set.name, WordTimes(**one.arrays)) for one in timed)
+    features = [one for one in held if one.modality != "words"]
+    several = len({one.modality for one in features}) < len(features)
     norms: list[Curve] = []
     frames: list[Seconds] = []
-    for one, arrays in features:
-        alignment = one.spec.settings.get("alignment")
-        order = sorted(range(len(lanes)), key=lambda place: names[place] != alignment)  # noqa: B023: used at once
-        norms += norm_curves(one.name if several else one.modality, arrays, lanes, order)
-        frames += [arrays["seconds"]] if "seconds" in arrays else []
+    for one in features:
+        alignment = one.feature_set.spec.settings.get("alignment")
+        differs = [lane.feature_set.fingerprint != alignment for lane in timed]
+        order = sorted(range(len(lanes)), key=differs.__getitem__)
+        norms += norm_curves(one.feature_set.name if several else one.modality, one.arrays, lanes, order)
+        frames += [one.arrays["seconds"]] if "seconds" in one.arrays else []
     return TimeLine(lanes, np.unique(np.concatenate(frames)) if frames else np.zeros(0), tuple(norms))
 
 
@@ -101,13 +117,13 @@ def of_features(clip: ClipFeatures, times: WordTimes | None) -> TimeLine:
         arrays = {"words": getattr(clip, f"{modality}_words")}
         if modality == "video":
             arrays |= {"frames": clip.video_frames, "seconds": clip.video_seconds}
-        norms += norm_curves(modality, {name: one for name, one in arrays.items() if one is not None}, lanes, range(len(lanes)))
+        norms += norm_curves(
+            modality, {name: one for name, one in arrays.items() if one is not None}, lanes, range(len(lanes))
+        )
     return TimeLine(lanes, np.zeros(0) if clip.video_seconds is None else clip.video_seconds, tuple(norms))
 
 
-def norm_curves(
-    name: str, arrays: Mapping[str, Array], lanes: Sequence[WordLane], order: Iterable[int]
-) -> list[Curve]:
+def norm_curves(name: str, arrays: Mapping[str, Array], lanes: Sequence[WordLane], order: Iterable[int]) -> list[Curve]:
     """Return the norms of a clip's features of words, and of video frames, at their times; none where no time is known.
 
     Args:

@@ -1,6 +1,6 @@
 """Synthetic clips, in memory and in a cache."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -46,6 +46,15 @@ def small() -> ModelConfig:
         attention_heads=2,
         fusion_hidden=11,
     )
+
+
+@pytest.fixture(scope="module")
+def without_figures() -> Iterator[None]:
+    """Figures and reports of a run, which take most of so small a one's time, are not drawn."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("write_figure", "write_reports"):
+            patch.setattr(f"sadgr.train.jobs.{name}", lambda *_: None)
+        yield
 
 
 class StopAfter:

@@ -25,18 +25,13 @@ from sadgr.train.checkpoint import read_json
 from sadgr.train.cli import main
 from sadgr.train.modalities import only
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 Data = tuple[list[ClipFeatures], pd.DataFrame]
 Labelled = Callable[[int], Data]
 WriteCache = Callable[..., Path]
 SMALL = ["--d-model", "8", "--d-key", "4", "--gate-hidden", "8", "--fusion-hidden", "8"]
 FIT = [*SMALL, "--batch-size", "8", "--epochs", "2"]
-
-
-@pytest.fixture(autouse=True)
-def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take most of a small run's time."""
-    for name in ("write_figure", "write_reports"):
-        monkeypatch.setattr(f"sadgr.train.jobs.{name}", lambda *_: None)
 
 
 def call(*arguments: object) -> Result:

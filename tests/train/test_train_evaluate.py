@@ -29,6 +29,8 @@ from sadgr.train.modalities import MODALITIES, only, parse_modalities
 from sadgr.train.opened import Source
 from sadgr.train.request import FitRequest
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]
 WriteCache = Callable[..., Path]
 SUBSETS = [("text",), ("audio",), ("video",), ("text", "audio"), ("text", "video"), ("audio", "video")]
@@ -36,13 +38,6 @@ SUBSETS = [("text",), ("audio",), ("video",), ("text", "audio"), ("text", "video
 
 def silent(_: str) -> None:
     """Take a log line."""
-
-
-@pytest.fixture(autouse=True)
-def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take most of a small run's time."""
-    for name in ("write_figure", "write_reports"):
-        monkeypatch.setattr(f"sadgr.train.jobs.{name}", lambda *_: None)
 
 
 def fitted(cache: Path, run: Path, model: ModelConfig, **more: object) -> Path:

@@ -25,19 +25,14 @@ from sadgr.train.pretrain import load_heads
 from sadgr.train.request import FitRequest
 from sadgr.train.sources import is_synthetic
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]
 WriteCache = Callable[..., Path]
 
 
 def silent(_: str) -> None:
     """Take a log line."""
-
-
-@pytest.fixture(autouse=True)
-def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take most of a small run's time."""
-    for name in ("write_figure", "write_reports"):
-        monkeypatch.setattr(f"sadgr.train.jobs.{name}", lambda *_: None)
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from sadgr.train.opened import Source
 from sadgr.train.predict import load_run, predict
 from sadgr.train.request import FitRequest
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 Make = Callable[..., ClipFeatures]
 GATES: tuple[Gate, ...] = ("audio", "none", "attention", "frames")
 
@@ -42,13 +44,6 @@ def test_predictions_come_in_the_clips_order_whatever_the_batches(
     gates = [model(Clips([clip]).batch([0])).gate.mean() for clip in tensors]
     assert found.gate_mean is not None
     torch.testing.assert_close(found.gate_mean, torch.stack(gates).detach(), atol=1e-6, rtol=0)
-
-
-@pytest.fixture(autouse=True)
-def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take most of a small run's time."""
-    for name in ("write_figure", "write_reports"):
-        monkeypatch.setattr(f"sadgr.train.jobs.{name}", lambda *_: None)
 
 
 def silent(_: str) -> None:

@@ -22,6 +22,8 @@ from sadgr.train.jobs import run_fit, run_pretrain
 from sadgr.train.request import FitRequest
 from sadgr.train.rerun import request_of, run_rerun
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]
 WriteCache = Callable[..., Path]
 
@@ -32,13 +34,6 @@ def silent(_: str) -> None:
 
 def never() -> bool:
     return False
-
-
-@pytest.fixture(autouse=True)
-def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take most of a small run's time."""
-    for name in ("write_figure", "write_reports"):
-        monkeypatch.setattr(f"sadgr.train.jobs.{name}", lambda *_: None)
 
 
 @pytest.fixture

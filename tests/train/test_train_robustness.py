@@ -33,6 +33,8 @@ from sadgr.train.studies.disturbances import (
 from sadgr.train.studies.robustness import SHARES, disturbed
 from sadgr.train.tables import over_seeds
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]
 WriteCache = Callable[..., Path]
 Make = Callable[..., ClipFeatures]
@@ -133,14 +135,6 @@ def fit_small(cache: Path, run: Path, model: ModelConfig, seeds: Sequence[int], 
     return run
 
 
-@pytest.fixture
-def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take most of a small run's time."""
-    for name in ("write_figure", "write_reports"):
-        monkeypatch.setattr(f"sadgr.train.jobs.{name}", lambda *_: None)
-
-
-@pytest.mark.usefixtures("_no_figures")
 def test_table_figure_and_what_is_printed(
     labelled: Labelled, write_cache: WriteCache, small: ModelConfig, tmp_path: Path
 ) -> None:
@@ -181,7 +175,6 @@ def rise(cache: Path, run: Path, share: float) -> dict[str, float]:
     return {name: error - errors["none"] for name, error in errors.items()}
 
 
-@pytest.mark.usefixtures("_no_figures")
 def test_training_with_lost_modalities_makes_losing_them_cheaper(
     labelled: Labelled, write_cache: WriteCache, small: ModelConfig, tmp_path: Path
 ) -> None:

@@ -30,6 +30,8 @@ from sadgr.train.studies.runner import is_done, one_after_another, run_study
 from sadgr.train.studies.sweeps import sweep_table
 from sadgr.train.studies.variations import Variation, sweep, units
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]
 StopAfter = Callable[[int], Callable[[], bool]]
 NAMES = ("full", "no-pretraining", "no-contrastive", "no-gate", "cross-attention", "frame-gate")
@@ -137,7 +139,7 @@ def test_numbers_are_the_runs_and_the_same_printed_as_csv_and_as_json(ablated: t
 
 
 def test_what_is_done_is_not_done_again_and_nothing_changes(
-    ablated: tuple[Path, Result], ablating: tuple[object, ...]
+    ablated: tuple[Path, Result], ablating: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study, first = ablated
     states = {path: path.stat().st_mtime_ns for path in study.glob("*/seed-*/*")}
@@ -147,8 +149,10 @@ def test_what_is_done_is_not_done_again_and_nothing_changes(
     assert {path: path.stat().st_mtime_ns for path in study.glob("*/seed-*/*")} == states
     assert contents(study) == held
     (study / "no-gate/metrics.json").unlink()  # as if stopped after the last training
+    reported: list[Path] = []
+    monkeypatch.setattr("sadgr.train.jobs.write_reports", reported.append)
     assert call(*ablating).exit_code == 0
-    assert contents(study) == held
+    assert contents(study) == held and reported == [study / "no-gate"]
 
 
 def test_a_variation_equals_fit_with_its_settings(
@@ -170,6 +174,13 @@ def test_a_variation_equals_fit_with_its_settings(
     )
     assert call(*arguments, *SMALL).exit_code == 0
     assert differing(study / "no-gate", tmp_path / "run") == []
+
+
+def test_what_begins_at_random_is_trained_again_to_the_bit(ablated: tuple[Path, Result], tmp_path: Path) -> None:
+    """L_con of the run without pretraining reads the mean that pretraining read, though no heads say so."""
+    result = call("rerun", ablated[0] / "no-pretraining", tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    assert read_json(tmp_path / "again/config.json")["audio_mean"] == "mean_words"
 
 
 def test_without_heads_it_is_told_how_to_pretrain(cache: Path, tmp_path: Path) -> None:
@@ -201,34 +212,36 @@ def pair(small: ModelConfig) -> list[Variation]:
     ]
 
 
-@pytest.fixture
-def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures of single runs take longer than such small trainings, and are tested elsewhere."""
-    monkeypatch.setattr("sadgr.train.jobs.write_reports", quiet)
-    monkeypatch.setattr("sadgr.train.jobs.write_figure", lambda *_: None)
-
-
 def study(
     cache: Path, folder: Path, variations: Sequence[Variation], jobs: int = 1, stop: Callable[[], bool] = lambda: False
 ) -> dict[str, str]:
     return run_study("pair", cache, folder, variations, local_engine(jobs), stop, quiet)
 
 
-@pytest.mark.usefixtures("without_reports")
 def test_several_jobs_stopped_or_not_give_the_numbers_of_one(
     cache: Path, pair: list[Variation], tmp_path: Path, stop_after: StopAfter
 ) -> None:
-    assert study(cache, tmp_path / "one", pair) == {}
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert study(cache, one, pair) == {}
     with pytest.raises(Interrupted, match="stopped with 1 of 4 trainings ended; start the same command again"):
-        study(cache, tmp_path / "two", pair, stop=stop_after(3))  # asked in the first epochs, and between the two units
-    with pytest.raises(Interrupted, match="of 3 trainings ended"):
+        study(cache, two, pair, stop=stop_after(3))  # asked in the first epochs, and between the two units
+    with pytest.raises(Interrupted, match="[12] of 3 trainings ended"):
+        study(cache, two, pair, 2, lambda: len(list(two.glob("*/*/metrics.json"))) > 1)  # when one more is done
+    assert not list(two.glob("*/metrics.json"))
+    assert study(cache, two, pair) == {}
+    assert differing(one, two) == []
+
+
+@pytest.mark.slow
+def test_several_jobs_stop_in_the_midst_of_a_training(cache: Path, pair: list[Variation], tmp_path: Path) -> None:
+    assert study(cache, tmp_path / "one", pair) == {}
+    with pytest.raises(Interrupted, match="0 of 4 trainings ended"):
         study(cache, tmp_path / "two", pair, 2, lambda: True)
-    assert not list((tmp_path / "two").glob("*/metrics.json"))
+    assert len(list((tmp_path / "two").glob("*/*/history.csv"))) == 2
     assert study(cache, tmp_path / "two", pair, 2) == {}
     assert differing(tmp_path / "one", tmp_path / "two") == []
 
 
-@pytest.mark.usefixtures("without_reports")
 def test_a_variation_that_fails_is_named_and_stops_no_other(cache: Path, pair: list[Variation], tmp_path: Path) -> None:
     diverges = replace(pair[0].request, config=FitConfig(epochs=2, learning_rate=1e30))
     failed = study(cache, tmp_path / "study", [Variation("wild", "wild", diverges), pair[1]])
@@ -257,7 +270,6 @@ def test_an_error_that_nobody_foresaw_is_told_with_its_type(
     assert not is_done(wanted[0])
 
 
-@pytest.mark.usefixtures("without_reports")
 def test_sweep_s_choice_is_the_valid_split_s(cache: Path, pair: list[Variation], tmp_path: Path) -> None:
     variations, points = sweep(replace(pair[0].request, seeds=(3,)), lambdas=(0.1, 1.0), layers=(1, 2))
     assert study(cache, tmp_path / "sweep", variations) == {}
@@ -341,7 +353,6 @@ def test_table_marks_what_is_published(ablated: tuple[Path, Result]) -> None:
     assert contents(folder / "full") == before
 
 
-@pytest.mark.usefixtures("without_reports")
 def test_table_of_mosi_is_table_2(
     labelled: Labelled, write_cache: Callable[..., Path], small: ModelConfig, tmp_path: Path
 ) -> None:

@@ -42,9 +42,10 @@ def efficiency(
     video: str | None,
     as_json: bool,
 ) -> None:
-    """Count epochs, parameters and correlation gained, and measure how time grows with length (Table 5).
+    """Measure what alignment and gate cost, and what they gain.
 
-    Times are of clips of random features, 16 to 4,096 words long. Leave the machine idle meanwhile. Files go to RUN.
+    The paper's Table 5: epochs, parameters and correlation gained; and how time grows with length, for clips of random
+    features, 16 to 4,096 words long. Leave the machine idle meanwhile. Files go to RUN.
     """
     from sadgr.train.studies.efficiency import run_efficiency
     from sadgr.train.studies.efficiency_report import efficiency_text
@@ -74,7 +75,10 @@ def tsne(
     audio: str | None,
     as_json: bool,
 ) -> None:
-    """Map text and audio of held-out clips, before and after alignment, with t-SNE (Fig. 4). Files go to OUT."""
+    """Map text and audio of held-out clips by t-SNE.
+
+    The paper's Fig. 4: where they lie in the shared space, before and after alignment. Files go to OUT.
+    """
     from sadgr.train.studies.tsne import run_tsne, separability_table
 
     told = run_tsne(cache, heads, out, clips, dataset, text, audio, log)
@@ -125,7 +129,10 @@ def gate(
     video: str | None,
     as_json: bool,
 ) -> None:
-    """Draw the gate over time in one clip, by pooling its audio in a sliding window (Fig. 5). Files are called gate-CLIP."""
+    """Draw the gate over time in one clip.
+
+    The paper's Fig. 5, by pooling the clip's audio in a sliding window. Files are called gate-CLIP.
+    """
     if begin and media is None:
         raise click.UsageError("--begin says where the clip begins in a media file: give it with --media")
     from sadgr.train.studies.gate_figure import run_gate, words_table

@@ -48,5 +48,9 @@ def report(
     written = write_report(run, Source(cache, dataset, (text, audio, video)), out, split, clips, others, log)
     if not clips and written.paged < written.scored:
         say(f"{written.paged} of {written.scored} clips that have a prediction have a page; --clips selects others")
-    held = f"{written.held} of split {written.split} held against the truth" if written.split else "no labels to hold them against"
+    held = (
+        f"{written.held} of split {written.split} held against the truth"
+        if written.split
+        else "no labels to hold them against"
+    )
     click.echo(f"{written.index}: {written.scored} clips with a prediction, {held}, {written.paged} with a page")

@@ -31,7 +31,7 @@ from sadgr.train.logs import Log
 from sadgr.train.opened import Source, open_run
 from sadgr.train.report_site.compared import compare
 from sadgr.train.report_site.predictions import clip_errors, predictions_page, scatter, truth_told
-from sadgr.train.report_site.scored import HELD_OUT, Scored, score
+from sadgr.train.report_site.scored import Scored, score
 from sadgr.train.report_site.sections import clip_sections
 from sadgr.train.sources import is_synthetic
 
@@ -87,7 +87,7 @@ def write_report(
     check_replaceable(out)
     opened = open_run(run, source, log)
     facts = gather(FeatureCache(source.cache), opened.data.name)
-    compared = compare(run, others, split or _held_out(facts)) if others else None
+    compared = compare(run, others, split) if others else None
     scored = score(opened, facts.labels, split, log)
     paged = _paged(scored, facts, patterns)
     nav = [*Site("").nav, PREDICTIONS, *([COMPARED] if others else [])]
@@ -102,11 +102,6 @@ def write_report(
     return Written(out / "index.html", len(scored.ids), len(paged), scored.split, len(scored.chosen))
 
 
-def _held_out(facts: Facts) -> str:
-    modes = set(facts.labels["mode"]) if "mode" in facts.labels else set()
-    return next((one for one in HELD_OUT if one in modes), HELD_OUT[0])
-
-
 def _paged(scored: Scored, facts: Facts, patterns: Sequence[str]) -> list[str]:
     """Return the clips that get a page, among those that have a prediction."""
     if not patterns:
@@ -115,7 +110,9 @@ def _paged(scored: Scored, facts: Facts, patterns: Sequence[str]) -> list[str]:
     known = set(scored.ids)
     found = [one for one in choose_clips(facts, patterns) if one in known]
     if not found:
-        raise TrainError(f"no clip of --clips {' '.join(patterns)} has features, and so none has a prediction: choose others")
+        raise TrainError(
+            f"no clip of --clips {' '.join(patterns)} has features, and so none has a prediction: choose others"
+        )
     return found
 
 
@@ -128,7 +125,9 @@ def _files(
     pages = Progress("clip pages", len(paged))
     yield from cache_pages(site, facts, paged, columns, sections, scored.ids, said, pages.step)
     if scored.split is None:
-        yield from site.page(PREDICTIONS.path, "predictions.html", PREDICTIONS.title, about=None, scored=len(scored.ids))
+        yield from site.page(
+            PREDICTIONS.path, "predictions.html", PREDICTIONS.title, about=None, scored=len(scored.ids)
+        )
     else:
         links = {one: href(clip_path(one)) for one in paged}
         about = predictions_page(scored, facts.labels, set(paged))

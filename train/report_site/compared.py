@@ -7,6 +7,7 @@ from typing import Any
 from sadgr.train.errors import TrainError
 from sadgr.train.report import SavedRun, read_run
 from sadgr.train.score_sums import SCORES
+from sadgr.train.report_site.scored import HELD_OUT
 from sadgr.train.significance import LESS_IS_BETTER, RESAMPLES, compare_runs
 from sadgr.train.tables import over_seeds
 from sadgr.train.tasks import TASKS
@@ -15,13 +16,13 @@ SEED = 1111
 """Of the bootstrap's draws, as `sadgr-train significance` has it."""
 
 
-def compare(run: Path, others: Sequence[Path], split: str) -> dict[str, Any]:
+def compare(run: Path, others: Sequence[Path], split: str | None) -> dict[str, Any]:
     """Hold a run against others on the clips of a split, by the predictions that they kept when they were trained.
 
     Args:
         run: A finished run.
         others: Further ones, of the same target, clips and truths.
-        split: Which clips.
+        split: Which clips; None for the first run's test split, or else valid.
 
     Returns:
         `split`, `dataset`, `N`, `resamples`, `runs` (name, seeds), and `rows`: for each metric its name, which way is better,
@@ -35,6 +36,7 @@ def compare(run: Path, others: Sequence[Path], split: str) -> dict[str, Any]:
     for folder in folders:
         _require_predictions(folder)
     saved = [read_run(folder) for folder in folders]
+    split = split or next(one for one in HELD_OUT if one in saved[0].splits)  # no run is without valid
     task = saved[0].target.task
     metrics = list(SCORES[task])
     for other in others:

@@ -36,14 +36,13 @@ def gate_sections(opened: Opened) -> Callable[[str], Section]:
 
 
 def _of_clip(opened: Opened, words: FeatureSet, clip_id: str) -> Section:
-    times = opened.data.word_times(clip_id, words)
+    known = clip_id in words.known_entries()
+    times = opened.data.word_times(clip_id, words) if known else None
     if times is None:
         return _without(f"{words.name} has no word times of this clip")
     (clip,) = opened.data.clips([clip_id], opened.selection)
     try:
-        timed = TimedClip(
-            clip_tensors(clip, opened.widths, opened.config["audio_mean"]), times, clip.video_seconds
-        )
+        timed = TimedClip(clip_tensors(clip, opened.widths, opened.config["audio_mean"]), times, clip.video_seconds)
     except TrainError as error:
         return _without(str(error))
     return curve_section(gate_curve(opened.models, timed), timed.seconds, opened.config["seeds"])

@@ -56,7 +56,8 @@ def nearest(
         One for each of the Q.
     """
     found: list[Near] = []
-    for part in queries.split(CHUNK_ROWS):
+    for start in range(0, len(queries), CHUNK_ROWS):
+        part = queries[start : start + CHUNK_ROWS]
         cosines = torch.stack([_cosines(one, text, audio, part, backwards) for one in heads]).mean(dim=0)  # (q, P)
         own = cosines.gather(1, part[:, None])  # (q, 1)
         ranks = (cosines >= own).sum(dim=1)
@@ -74,4 +75,4 @@ def _cosines(heads: ProjectionHeads, text: Tensor, audio: Tensor, queries: Tenso
     """Return (Q, P) cosines of one seed."""
     projected_text, projected_audio = (functional.normalize(one, dim=-1) for one in heads(text, audio))  # (P, S) each
     asked, answers = (projected_audio, projected_text) if backwards else (projected_text, projected_audio)
-    return asked[queries] @ answers.T  # type: ignore[no-any-return]  # torch: __call__ is Any
+    return asked[queries] @ answers.T

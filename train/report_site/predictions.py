@@ -93,7 +93,7 @@ def worst(scored: Scored, labels: pd.DataFrame, paged: Collection[str]) -> list[
     """Return the clips of the split that are farthest off, the worst first; of equal ones the first of `labels.csv`."""
     outputs, truth = scored.of_split()
     errors = clip_errors(outputs, truth, scored.target)
-    texts = labels["text"] if "text" in labels else None
+    texts = labels.get("text")
     rows = []
     for place in errors.argsort(descending=True, stable=True)[:WORST].tolist():
         number = int(scored.chosen[place])

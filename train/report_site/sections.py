@@ -67,12 +67,18 @@ def _near(scored: Scored, paged: Collection[str]) -> Callable[[str], Section]:
     if heads is None:
         reason = "The run's model has no heads that project text and audio into one space."
         return lambda _: _without(reason)
-    pairs = torch.flatnonzero(scored.paired).tolist()  # P clips
+    pairs = scored.paired.nonzero()[:, 0].tolist()  # P clips
     ids = [scored.ids[place] for place in pairs]
     asking = [number for number, clip_id in enumerate(ids) if clip_id in paged]
     text, audio = scored.text_mean[scored.paired], scored.audio_mean[scored.paired]
     found = {
-        title: dict(zip((ids[number] for number in asking), nearest(heads, text, audio, torch.tensor(asking), backwards), strict=True))
+        title: dict(
+            zip(
+                (ids[number] for number in asking),
+                nearest(heads, text, audio, torch.tensor(asking), backwards),
+                strict=True,
+            )
+        )
         for title, backwards in DIRECTIONS
         if asking
     }
@@ -82,9 +88,15 @@ def _near(scored: Scored, paged: Collection[str]) -> Callable[[str], Section]:
         if not near:
             return _without("The clip has not both text and audio.")
         rows = [row for title, one in near for row in _rows(title, one, clip_id, ids, paged)]
-        own = "; ".join(f"{title}: its own is number {one.rank} of {one.among}" for title, one in near)
-        note = f"Cosine of projected means (eq. 7-8), over seeds the mean. {own}."
-        return {"title": NEAREST, "kind": "table", "columns": ["asked", "number", "clip", "cosine"], "rows": rows, "note": note}
+        own = " and ".join(f"number {one.rank} of {one.among} for {title}" for title, one in near)
+        note = f"Cosine of projected means (eq. 7-8), over seeds the mean. Its own other half is {own}."
+        return {
+            "title": NEAREST,
+            "kind": "table",
+            "columns": ["asked", "number", "clip", "cosine"],
+            "rows": rows,
+            "note": note,
+        }
 
     return section
 

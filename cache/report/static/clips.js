@@ -8,6 +8,7 @@
   // Characters of a value that a cell holds (it shows fewer), and that the pointer brings up.
   const IN_CELL = 120;
   const IN_TITLE = 500;
+  const FEW = 15; // rows that a window has room for
   const collator = new Intl.Collator("en", { numeric: true });
 
   const unknown = (value) => value === null || value === "";
@@ -130,7 +131,7 @@
     ],
     columnDefaults: { headerSort: false, resizable: "header" },
     index: "row",
-    height: "70vh",
+    [ids.length > FEW ? "height" : "maxHeight"]: "70vh",
     rowHeight: 34,
     renderVerticalBuffer: 170,
     layout: "fitData",

@@ -1,7 +1,5 @@
 """A small cache whose every number is known, with ids and transcripts that no page may take for anything but text."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -8,9 +8,10 @@ from playwright.sync_api import Page
 
 from sadgr.cache import FeatureCache
 from sadgr.cache.report import Facts, Site, Spoken, assets, gather, spoken
-from sadgr.cache.report.facts import present_and_known
-from sadgr.cache.report.overview import chart, overview
 from sadgr.cache.report.build import cache_pages
+from sadgr.cache.report.charts import chart
+from sadgr.cache.report.facts import present_and_known
+from sadgr.cache.report.overview import overview
 from sadgr.cache.report.writing import write_site
 
 

@@ -29,7 +29,7 @@ from sadgr.cache.report import (
     href,
     write_site,
 )
-from sadgr.cache.report.site import as_json
+from sadgr.cache.report.page_data import as_json
 from sadgr.cache.report.table import table_data
 
 VENDOR = Path(__file__).parents[3] / "cache/report/static/vendor"
@@ -203,7 +203,7 @@ def test_more_navigation_and_columns_come_from_outside(planted_cache: FeatureCac
     column = Column("error", "error", [0.5, 0.25], "number")
     write_site(tmp_path / "site", cache_pages(site, facts, (), columns=[column], listed=["fails", "video$_$1"]))
     assert 'href="more.html"' in (tmp_path / "site/index.html").read_text()
-    script = (tmp_path / "site/data/clips-clips.js").read_text()
+    script = (tmp_path / "site/data/clips!clips.js").read_text()
     told = json.loads(json.loads(f"[{script.removeprefix('SADGR.take(').removesuffix(');' + chr(10))}]")[1])
     assert told["ids"] == ["fails", "video$_$1"]
     columns = {one["key"]: one["values"] for one in told["columns"]}
