@@ -9,7 +9,7 @@ PACKAGES := align cache extract train
 WITHOUT_DEPENDENCIES := MMSA==2.2.1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-slow lint bench bench-align bench-cache bench-windows bench-extract bench-train bench-pretrain bench-planted docs lock clean
+.PHONY: help demo test test-slow lint bench bench-align bench-cache bench-windows bench-extract bench-train bench-pretrain bench-planted bench-comparison bench-rivals demo-comparison docs lock clean
 
 help:
 	@echo "make demo       extract, align, pretrain, train and score on the demo clips (build/demo)"
@@ -24,6 +24,9 @@ help:
 	@echo "make bench-train    a training epoch against the same model on padded batches (three minutes; DEVICE=cuda)"
 	@echo "make bench-pretrain pretraining at LibriSpeech-960's size against its matrix products (one minute; DEVICE=cuda; WHOLE=--whole)"
 	@echo "make bench-planted  does the method do what it says? on data whose truth is planted; writes docs/planted.md's tables"
+	@echo "make bench-comparison  all models on data whose truth is planted; writes docs/comparison.md's tables (an hour; goes on where it was stopped)"
+	@echo "make demo-comparison   all models on the demo's clips, after make demo; writes docs/comparison.md's table"
+	@echo "make bench-rivals      a training epoch of each model against MMSA's own of the same name (a quarter of an hour)"
 	@echo "make docs       the documentation as a site, build/site/index.html"
 	@echo "make lock       resolve the exact versions of requirements.lock anew"
 	@echo "make clean      remove .venv and build"
@@ -63,7 +66,7 @@ test: lint browser
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
-bench: bench-align bench-cache bench-windows bench-extract bench-train bench-pretrain
+bench: bench-align bench-cache bench-windows bench-extract bench-train bench-pretrain bench-rivals
 
 bench-align: $(READY)
 	$(BIN)/python benchmarks/alignment.py
@@ -85,6 +88,16 @@ bench-pretrain: $(READY)
 
 bench-planted: $(READY)
 	$(BIN)/python benchmarks/planted_report.py --docs
+
+bench-comparison: $(READY)
+	$(BIN)/python benchmarks/planted_comparison.py
+
+bench-rivals: $(READY)
+	$(BIN)/python benchmarks/rivals_speed.py
+
+demo-comparison: $(READY)
+	$(BIN)/sadgr-train compare $(DEMO)/cache $(DEMO)/compare --dataset synthetic-demo --heads $(DEMO)/heads
+	$(BIN)/python benchmarks/comparison_table.py demo $(DEMO)/compare
 
 # In an environment of its own: docstrings are read, not imported, so that torch is not needed.
 docs: build/docs-venv/.ready

@@ -2,7 +2,9 @@
 
 import contextlib
 import pickle
+import sys
 from collections.abc import Iterator, Sequence
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,9 +15,10 @@ from MMSA.config import get_config_regression
 from MMSA.data_loader import MMDataset
 from MMSA.models.AMIO import AMIO
 from MMSA.trains.ATIO import ATIO
-from MMSA.trains.singleTask import MULT as MULT_TRAINER
+from MMSA.trains.singleTask import MULT
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 from transformers import BertConfig, BertModel
 
 from sadgr.train.data import ClipTensors
@@ -50,7 +53,7 @@ class Theirs:
             seq_lens=[LONGEST] * 3,
             early_stop=0,  # one epoch is enough: `do_train` ends after the first
         )
-        if "use_finetune" in args:
+        if args.get("use_bert"):
             args.use_finetune = False
         _write_data(Path(args.featurePath), clips, aligned)
         splits = {split: MMDataset(args, split) for split in ("train", "valid")}
@@ -58,11 +61,12 @@ class Theirs:
         self._loaders = {split: DataLoader(one, BATCH, shuffle=split == "train") for split, one in splits.items()}
         self._model, self._args = AMIO(args), args
         self.parameters = sum(one.numel() for one in self._model.parameters())
-        named = self._model.named_parameters()
-        inside = ("text_model.", "bertmodel.", "model.bert.encoder", "model.bert.embeddings", "model.bert.pooler")
-        self.parameters_in_bert = sum(one.numel() for key, one in named if any(part in key for part in inside))
-        if "bert" not in name and not args.get("use_bert"):
-            self.parameters_in_bert = 0
+        inside = ("text_model.", "bertmodel.")
+        self.parameters_in_bert = sum(
+            one.numel()
+            for name, one in self._model.named_parameters()
+            if args.get("use_bert") and any(part in name for part in inside)
+        )
 
     def epoch(self) -> None:
         """Train once over the clips, and score two more: MMSA's trainers cannot do without."""
@@ -80,14 +84,15 @@ def write_bert(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _on_this_torch() -> Iterator[None]:
-    """Take out what today's torch has no more (`verbose` of MulT's scheduler), and weights that nobody wants on the disk."""
+    """Take out what today's torch has no more (`verbose` of MulT's scheduler), and the rest: bars, and weights on the disk."""
 
     def scheduler(*arguments: Any, verbose: bool, **options: Any) -> ReduceLROnPlateau:
         return ReduceLROnPlateau(*arguments, **options)
 
     with (
-        mock.patch.object(__import__("sys").modules[MULT_TRAINER.__module__], "ReduceLROnPlateau", scheduler),
+        mock.patch.object(sys.modules[MULT.__module__], "ReduceLROnPlateau", scheduler),
         mock.patch("torch.save"),
+        mock.patch.object(tqdm, "__init__", partialmethod(tqdm.__init__, disable=True)),
     ):
         yield
 

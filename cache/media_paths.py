@@ -1,4 +1,4 @@
-"""Where a clip's sound and picture were when its features were made: paths in the run logs, as information alone.
+"""Where a clip's sound and picture were when its features were made: paths beside the run logs, as information alone.
 
 A path may lead nowhere by now, or to another file; what a record of features says of its source (see `source_digest`)
 tells whether a file is still the one that they were made from.
@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from sadgr.cache.ids import normalise_id
+from sadgr.cache.publish import replace
 from sadgr.cache.runlog import RUNS
 
 KINDS = ("audio", "video")
+SUFFIX = ".media"
+"""A run's paths stand beside its log, in a file of the log's name with this ending: one JSON object a line."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,29 @@ class MediaPath:
         return self.start_seconds, self.end_seconds
 
     def as_json(self) -> dict[str, Any]:
-        """Return what a run log holds of it."""
+        """Return what a file of paths holds of it."""
         return {"path": str(self.path), "span": list(self.span)}
 
 
 Media = Mapping[str, MediaPath]
 """`audio`, `video` -> where it is; a kind that the source lacks is left out."""
+
+
+def note_media(log: Path, dataset: str, found: Mapping[str, Media]) -> None:
+    """Write where clips' media are, beside the log of the run that saw them.
+
+    Args:
+        log: the run's log.
+        dataset: name of the data set.
+        found: clip id -> where its media are; no file is written where there is none.
+    """
+    if found:
+        lines = (
+            {"dataset": dataset, "clip": clip_id, **{kind: one.as_json() for kind, one in media.items()}}
+            for clip_id, media in found.items()
+        )
+        # ASCII alone: a file's name that is no text in UTF-8 is escaped, and comes back as it was.
+        replace(log.with_suffix(SUFFIX), "".join(f"{json.dumps(line)}\n" for line in lines).encode())
 
 
 def media_paths(cache: Path, dataset: str) -> dict[str, Media]:
@@ -52,18 +72,17 @@ def media_paths(cache: Path, dataset: str) -> dict[str, Media]:
         dataset: name of the data set.
     """
     found: dict[str, Media] = {}
-    for log in sorted((cache / RUNS).glob("*.jsonl")):
-        with log.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                if line.startswith('{"media"') and (told := _told(line, dataset)):
-                    found[told[0]] = told[1]
+    for file in sorted((cache / RUNS).glob(f"*{SUFFIX}")):
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            if told := _told(line, dataset):
+                found[told[0]] = told[1]
     return found
 
 
 def _told(line: str, dataset: str) -> tuple[str, Media] | None:
-    """Return what a line says of a clip; None for another data set's, and for the cut last line of a killed run."""
+    """Return what a line says of a clip; None for another data set's, and for what is not of this form."""
     try:
-        said = json.loads(line)["media"]
+        said = json.loads(line)
         if said["dataset"] != dataset:
             return None
         kinds = {kind: said[kind] for kind in KINDS if said.get(kind)}

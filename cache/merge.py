@@ -9,6 +9,7 @@ import pandas as pd
 from sadgr.cache.errors import ShardInvalidError
 from sadgr.cache.feature_set import FeatureSet, create_feature_set
 from sadgr.cache.labels import write_labels
+from sadgr.cache.media_paths import SUFFIX as MEDIA
 from sadgr.cache.publish import Method, make_folder, publish, writable
 from sadgr.cache.runlog import RUNS
 from sadgr.cache.store import Dataset, FeatureCache
@@ -31,7 +32,7 @@ def merge(
     select: Sequence[str] = ("*",),
     say: Callable[[str], None] = lambda _: None,
 ) -> Merged:
-    """Bring another cache's feature sets, labels and run logs into this one; the other is only read.
+    """Bring another cache's feature sets, labels, run logs and paths of media into this one; the other is only read.
 
     Shards keep their names, so merging twice brings nothing twice; where both have a clip, the later record counts.
 
@@ -107,6 +108,6 @@ def _merge_logs(target: FeatureCache, other: FeatureCache, method: Method) -> No
     folder = target.path / RUNS
     with writable(folder):
         make_folder(folder)
-    for log in sorted((other.path / RUNS).glob("*.jsonl")):
+    for log in sorted(path for kind in ("*.jsonl", f"*{MEDIA}") for path in (other.path / RUNS).glob(kind)):
         if not (folder / log.name).exists():
             publish(folder / log.name, log.read_bytes(), method)

@@ -44,20 +44,9 @@ class RunLog:
             | {"seconds": round(seconds, 4)}
         )
 
-    def media(self, dataset: str, clip_id: str, found: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write where a clip's media are, for `media_paths`: information, not identity.
-
-        Args:
-            dataset: name of the data set.
-            clip_id: the clip.
-            found: `audio`, `video` -> what `MediaPath.as_json` gives.
-        """
-        # A file's name may be no text in UTF-8; escaped, it comes back as it was.
-        self._line({"media": {"dataset": dataset, "clip": clip_id, **found}}, escaped=True)
-
-    def _line(self, content: Mapping[str, Any], escaped: bool = False) -> None:
+    def _line(self, content: Mapping[str, Any]) -> None:
         with writable(self.path.parent):
-            self._file.write(json.dumps(content, ensure_ascii=escaped, sort_keys=True) + "\n")
+            self._file.write(json.dumps(content, ensure_ascii=False, sort_keys=True) + "\n")
             self._file.flush()
 
     def __enter__(self) -> Self:

@@ -26,7 +26,7 @@ from sadgr.cache import (
 from sadgr.cache.console import Progress
 from sadgr.cache.failures import ClipState, failures
 from sadgr.cache.labels import LABELS_FILE
-from sadgr.cache.media_paths import MediaPath, media_paths
+from sadgr.cache.media_paths import MediaPath, media_paths, note_media
 from sadgr.cache.publish import Method
 from sadgr.extract.alignment import align_clips
 from sadgr.extract.clips import Clip, Source
@@ -101,7 +101,7 @@ def run(request: Request, aligner: Aligner | None, stop: Callable[[], bool], say
         _tell_what_is_known(report, plan, feature_sets, earlier)
         todo = plan.clips(clips, feature_sets)
         say(f"{len(todo)} of {len(clips)} clips to do")
-        _tell_where_media_are(log, cache, name, clips)
+        _note_media(log, cache, name, clips)
         # Before the alignment, which may take long: is there such a device, or cluster?
         engine = None
         if request.recipe and checkpoints and todo:
@@ -213,17 +213,18 @@ def _settings(request: Request, source: Source, data: Dataset, specs: Mapping[st
     }
 
 
-def _tell_where_media_are(log: RunLog, cache: FeatureCache, dataset: str, clips: Sequence[Clip]) -> None:
+def _note_media(log: RunLog, cache: FeatureCache, dataset: str, clips: Sequence[Clip]) -> None:
     """Write the paths that no earlier run told, so that a report finds sound and picture."""
     known = media_paths(cache.path, dataset)
-    for clip in clips:
-        found = {
+    found = {
+        clip.clip_id: {
             kind: MediaPath(medium.path.absolute(), *medium.span)
             for kind, medium in (("audio", clip.audio), ("video", clip.video))
             if medium is not None
         }
-        if found != known.get(clip.clip_id, {}):
-            log.media(dataset, clip.clip_id, {kind: one.as_json() for kind, one in found.items()})
+        for clip in clips
+    }
+    note_media(log.path, dataset, {one: media for one, media in found.items() if media != known.get(one, {})})
 
 
 def _tell_what_is_known(

@@ -60,7 +60,7 @@ class ShownMedia:
 
 @lru_cache(maxsize=2)
 def media_of(facts: Facts) -> Mapping[str, Media]:
-    """Return where the clips' media were; the run logs are read once for a report."""
+    """Return where the clips' media were; read once for a report."""
     return media_paths(facts.cache.path, facts.data.name)
 
 
@@ -75,11 +75,12 @@ def shown_media(media: Media, held: Sequence[Held], frame_seconds: Seconds, stem
     """
     faults: list[str] = []
     files: list[File] = []
-    sound, frames = None, ()
+    sound: Sound | None = None
+    frames: tuple[ShownFrame, ...] = ()
     folder = f"media/{stem}"
     if not media:
         faults.append(
-            "No run log says where this clip's sound and picture lie; running sadgr-extract on its source again notes it."
+            "No run noted where this clip's sound and picture lie; running sadgr-extract on its source again notes it now."
         )
     if "audio" in media:
         try:

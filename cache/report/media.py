@@ -142,7 +142,7 @@ def _nearest(container: InputContainer, stream: VideoStream, wanted: Sequence[fl
 
 
 def _thumbnail(frame: VideoFrame, aspect: Fraction | None) -> Image.Image:
-    picture: Image.Image = frame.to_image()
+    picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
     if aspect:  # pixels that are not square
         picture = picture.resize((max(1, round(picture.width * aspect)), picture.height))
     if frame.rotation:

@@ -57,7 +57,7 @@ class TimeLine:
     def seconds(self) -> float:
         """Until when anything is known; 0 where nothing is."""
         ends = [float(edge.max()) for lane in self.lanes for edge in (lane.times.end, lane.times.start) if len(edge)]
-        return max([*ends, *self.frame_seconds.tolist(), 0.0])
+        return max([*ends, *(float(one) for one in self.frame_seconds), 0.0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,9 @@ import torch
 
 from sadgr.align import AlignmentFailed, FrameGrid, one_by_one, pool_words
 from sadgr.cache import FeatureCache
+from sadgr.cache.media_paths import MediaPath, media_paths
+from sadgr.cache.report import ClipPlace, Site, gather
+from sadgr.cache.report.clip_page import clip_files
 from sadgr.extract.audio import load_audio_encoder
 from sadgr.extract.checkpoint import Checkpoint, ModelName
 from sadgr.extract.media.audio import read_audio
@@ -157,7 +160,7 @@ def test_features_do_not_depend_on_how_clips_were_grouped(source, extract, monke
         *(data.clips([f"v$_${name}" for name in TEXTS], data.select()) for data in both), strict=True
     ):
         for key, array in vars(one).items():
-            if key in ("text_tokens", "audio_frames", "video_words"):
+            if key in ("text_tokens", "audio_frames", "video_words", "words"):
                 assert array is None  # nobody asked for them
             elif key != "clip_id":
                 np.testing.assert_allclose(array, getattr(other, key), rtol=2e-3, atol=1e-3, err_msg=key)
@@ -267,3 +270,27 @@ def test_an_encoder_that_fails_on_one_clip_costs_no_other(source, extract, monke
     assert summary.done["video"] == 2
     (told,) = summary.troubles
     assert (told.clip_id, told.stage, told.state) == ("v$_$b", "video", "failed") and "out of memory" in told.reason
+
+
+def test_a_run_notes_where_media_are_and_a_report_finds_them(source, extract, tmp_path):
+    extract(source)
+    cache = FeatureCache(tmp_path / "cache")
+    film = MediaPath(source / "Raw/v/b.mp4")
+    assert media_paths(cache.path, "demo")["v$_$b"] == {"audio": film, "video": film}
+
+    def page() -> str:
+        files = clip_files(Site("t"), gather(cache), ClipPlace("v$_$b", None, None), ())
+        return next(one.content for one in files if one.path.endswith(".html")).decode()
+
+    # The page makes the source digests anew, from the file: they are those that extraction stored.
+    assert page().count("the very file that") == 2
+
+    extract(source)  # nothing new to tell
+    (noted,) = (cache.path / "runs").glob("*.media")
+    assert len(noted.read_text().splitlines()) == 3
+
+    moved = source.rename(tmp_path / "moved")
+    assert "no such file any more" in page()
+    extract(moved)
+    assert media_paths(cache.path, "demo")["v$_$b"]["audio"].path == moved / "Raw/v/b.mp4"
+    assert page().count("the very file that") == 2

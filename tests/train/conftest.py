@@ -1,6 +1,7 @@
 """Synthetic clips, in memory and in a cache."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -48,12 +49,26 @@ def small() -> ModelConfig:
     )
 
 
-@pytest.fixture(scope="module")
-def without_figures() -> Iterator[None]:
-    """Figures and reports of a run, which take most of so small a one's time, are not drawn."""
+@contextmanager
+def figures_off() -> Iterator[None]:
+    """Draw no figures and reports of runs: they take most of so small a one's time."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("write_figure", "write_reports"):
             patch.setattr(f"sadgr.train.jobs.{name}", lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def without_figures() -> Iterator[None]:
+    """For all tests of a file, and for the runs that they share."""
+    with figures_off():
+        yield
+
+
+@pytest.fixture
+def without_its_figures() -> Iterator[None]:
+    """For one test."""
+    with figures_off():
         yield
 
 

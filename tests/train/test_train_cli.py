@@ -109,6 +109,7 @@ def test_pretrain_fit_predict(cache: Path, tmp_path: Path) -> None:
     assert to_stdout == scores.read_text()
 
 
+@pytest.mark.usefixtures("without_its_figures")
 def test_stopped_by_a_signal_then_started_again(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ("--epochs", 5, *SMALL)
     whole = done("fit", cache, tmp_path / "whole", "--json", *settings)
@@ -133,6 +134,7 @@ def test_stopped_by_a_signal_then_started_again(cache: Path, tmp_path: Path, mon
         assert parts.read_bytes() == at_once.read_bytes()
 
 
+@pytest.mark.usefixtures("without_its_figures")
 def test_several_seeds(cache: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     fitted = done("fit", cache, run, "--epochs", 2, "--seeds", 3, "--seed", 7, *SMALL)
@@ -178,6 +180,7 @@ def test_classification(labelled: Labelled, write_cache: Callable[..., Path], tm
     assert (rows["prediction"] == truth)[truth != ""].mean() > 0.7  # features lean towards the label
 
 
+@pytest.mark.usefixtures("without_its_figures")
 def test_sentiment_in_seven_classes(cache: Path, tmp_path: Path) -> None:
     done("fit", cache, tmp_path / "run", "--task", "classification", "--epochs", 1, "--gate", "none", *SMALL)
     rows = json.loads(done("predict", tmp_path / "run", cache, "--json").stdout)
@@ -185,6 +188,7 @@ def test_sentiment_in_seven_classes(cache: Path, tmp_path: Path) -> None:
     assert {row["prediction"] for row in rows} <= {str(number) for number in range(-3, 4)}
 
 
+@pytest.mark.usefixtures("without_its_figures")
 def test_multilabel(labelled: Labelled, write_cache: Callable[..., Path], tmp_path: Path) -> None:
     cache, run = write_cache(*with_moods(*labelled(36))), tmp_path / "run"
     done("fit", cache, run, "--target", "happy,sad", "--epochs", 15, *SMALL)
@@ -199,6 +203,7 @@ def test_multilabel(labelled: Labelled, write_cache: Callable[..., Path], tmp_pa
     assert list(held)[2:] == ["target_happy", "target_sad", "prediction_happy", "prediction_sad"] and len(held) == 35
 
 
+@pytest.mark.usefixtures("without_its_figures")
 def test_features_of_another_encoder_are_refused(
     labelled: Labelled, write_cache: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -217,6 +222,7 @@ def test_features_of_another_encoder_are_refused(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.usefixtures("without_its_figures")
 def test_several_feature_sets_must_be_named(cache: Path, tmp_path: Path) -> None:
     data = FeatureCache(cache)["synthetic"]
     spec = FeatureSetSpec("video", "other", {"encoder": {"weights": "other"}})
@@ -229,6 +235,7 @@ def test_several_feature_sets_must_be_named(cache: Path, tmp_path: Path) -> None
     assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["widths"]["d_video"] == 20
 
 
+@pytest.mark.usefixtures("without_its_figures")
 def test_clips_without_any_features_get_no_score(
     labelled: Labelled, write_cache: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -282,6 +289,7 @@ def test_cache_without_labels_is_explained(
     assert result.exit_code == 2 and "has no labels" in result.stderr
 
 
+@pytest.mark.usefixtures("without_its_figures")
 def test_config_file_fills_defaults_and_the_command_line_wins(cache: Path, tmp_path: Path) -> None:
     file = tmp_path / "fit.yaml"
     file.write_text("epochs: 7\npatience: 1\nseed: 5\n")

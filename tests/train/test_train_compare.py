@@ -1,10 +1,12 @@
 """`compare` as a user runs it: rows, costs, significance, captions; what is left out, stopped and gone on with."""
 
 import csv
+import importlib
 import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,10 @@ from sadgr.train.studies.compare import holm, title_of, variations_of
 from sadgr.train.studies.costs import Costs, measure, measured
 from sadgr.train.studies.variations import Variation
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]
+ROOT = Path(__file__).parents[2]
 NAMES = ("sadgr", "text", "ridge", "misa")
 SMALL = ("--d-model", 8, "--d-key", 4, "--gate-hidden", 8, "--fusion-hidden", 8)
 BRIEF = ("--batch-size", 8, "--epochs", 1)
@@ -251,3 +256,54 @@ def test_a_process_of_its_own_measures_and_stops_on_request(cache: Path, pair: l
     assert (found.parameters, found.machine) == (here.parameters, here.machine) and found.peak_bytes > 50e6
     with pytest.raises(Interrupted, match="stopped while costs were measured"):
         own_process(cache, pair[1].request, lambda: True)
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("comparison_table")
+
+
+def test_the_page_takes_a_table_between_its_markers_alone(
+    compared: tuple[Path, Result], table: ModuleType, tmp_path: Path
+) -> None:
+    study, _ = compared
+    page = tmp_path / "page.md"
+    page.write_text(
+        "a\n<!-- begin: demo -->\nold\n<!-- end: demo -->\nb\n<!-- begin: other -->\nstays\n<!-- end: other -->\n"
+    )
+    table.into_page("demo", study, page)
+    once = page.read_text()
+    assert once.startswith("a\n<!-- begin: demo -->\nsynthetic, test split, N = 3, 2 seeds") and "old" not in once
+    assert once.endswith("<!-- end: demo -->\nb\n<!-- begin: other -->\nstays\n<!-- end: other -->\n")
+    table.into_page("demo", study, page)
+    assert page.read_text() == once
+    held = read_json(study / "compare.json")
+    lines = [line.split(" | ") for line in once.splitlines() if re.match(r"\| (SADGR|text|ridge|MISA)", line)]
+    best_first = sorted(held["rows"], key=lambda row: row["MAE"])
+    for row, cells in zip(best_first, lines, strict=True):
+        assert cells[0] == f"| {row['model']}" and cells[1] == f"{row['MAE']:.3f} ± {row['MAE_std']:.3f}"
+        assert cells[7] == f"{row['parameters']:,}"
+    assert all(f"- {note}" in once for note in held["notes"])
+    with pytest.raises(ValueError, match="has no lines"):
+        table.into_page("nowhere", study, page)
+
+
+def test_the_page_s_answer_follows_from_the_numbers(table: ModuleType) -> None:
+    def row(model: str, difference: str = "", p: str = "") -> dict[str, str]:
+        return {"model": model, "difference": difference, "p_holm": p}
+
+    found = table.answer([row("A", "-0.2", "0.01"), row("SADGR"), row("B", "0.1", "0.3"), row("C", "0.4", "0.049")])
+    assert found == ("Lowest MAE: **A**. With p (Holm) below 0.05, better than SADGR: A; worse: C; neither: B.")
+
+
+def test_the_page_has_a_place_for_every_table(load_planted: ModuleType) -> None:
+    text = (ROOT / "docs/comparison.md").read_text(encoding="utf-8")
+    for name in ("demo", *(f"planted-{seed}" for seed in load_planted.HELD_OUT_SEEDS)):
+        assert re.search(f"<!-- begin: {name} -->\n.*\n<!-- end: {name} -->", text, re.DOTALL), name
+
+
+@pytest.fixture
+def load_planted(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("planted")

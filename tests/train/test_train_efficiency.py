@@ -21,6 +21,8 @@ from sadgr.train.studies import timing
 from sadgr.train.studies.efficiency import PUBLISHED, parameters_of, parameters_of_heads
 from sadgr.train.studies.timing import ATTENTION, GATE, fit_exponent, measure_times
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 TINY = [
     "--d-model",
     "8",

@@ -33,6 +33,8 @@ from sadgr.train.studies.gate_curve import gate_curve, window_shares
 from sadgr.train.studies.sound import read_envelope
 from sadgr.train.studies.timed_clip import TimedClip, timed_clip
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 TINY = [
     "--d-model",
     "8",

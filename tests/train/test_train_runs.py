@@ -19,6 +19,8 @@ from sadgr.train.predict import load_run
 from sadgr.train.request import FitRequest
 from sadgr.train.tables import over_seeds
 
+pytestmark = pytest.mark.usefixtures("without_figures")
+
 EPOCHS = 3
 SEED_FILES = ("model.safetensors", "state.safetensors", "history.csv", "predictions.csv", "metrics.json")
 Labelled = Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]]

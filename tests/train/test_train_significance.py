@@ -254,6 +254,7 @@ def test_splits_that_are_not_there_and_unfinished_runs_are_named(tmp_path: Path)
     assert "is unfinished" in call(run, run).stderr
 
 
+@pytest.mark.usefixtures("without_its_figures")
 def test_scores_of_fitted_runs_are_those_of_their_tables(
     labelled: Callable[[int], tuple[list[ClipFeatures], pd.DataFrame]],
     write_cache: Callable[..., Path],

@@ -225,7 +225,7 @@ def test_several_jobs_stopped_or_not_give_the_numbers_of_one(
     assert study(cache, one, pair) == {}
     with pytest.raises(Interrupted, match="stopped with 1 of 4 trainings ended; start the same command again"):
         study(cache, two, pair, stop=stop_after(3))  # asked in the first epochs, and between the two units
-    with pytest.raises(Interrupted, match="[12] of 3 trainings ended"):
+    with pytest.raises(Interrupted, match=r"[12] of 3 trainings ended"):
         study(cache, two, pair, 2, lambda: len(list(two.glob("*/*/metrics.json"))) > 1)  # when one more is done
     assert not list(two.glob("*/metrics.json"))
     assert study(cache, two, pair) == {}

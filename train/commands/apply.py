@@ -9,7 +9,7 @@ import click
 
 from sadgr.cache import CacheError
 from sadgr.cache.console import EXIT_CLIPS_FAILED, config_option, friendly
-from sadgr.train.commands.common import FOLDER, data_options, json_option, log
+from sadgr.train.commands.common import FOLDER, chosen, data_options, json_option, log
 from sadgr.train.errors import TrainError
 from sadgr.train.modalities import MODALITIES, parse_modalities
 
@@ -56,12 +56,9 @@ def predict(
     run: Path,
     cache: Path,
     modalities: tuple[str, ...],
-    dataset: str | None,
-    text: str | None,
-    audio: str | None,
-    video: str | None,
     output: Path | None,
     as_json: bool,
+    **data: str | None,
 ) -> None:
     """Score every clip in CACHE with the models in RUN, which fit or export wrote.
 
@@ -73,7 +70,7 @@ def predict(
     from sadgr.train.opened import Source
     from sadgr.train.tables import csv_text, write_csv
 
-    rows, without = run_predict(run, Source(cache, dataset, (text, audio, video), modalities), log)
+    rows, without = run_predict(run, Source(cache, *chosen(data), modalities), log)
     if output:
         write_csv(output, rows)
     else:
@@ -98,12 +95,9 @@ def evaluate(
     cache: Path,
     split: str,
     modalities: tuple[str, ...],
-    dataset: str | None,
-    text: str | None,
-    audio: str | None,
-    video: str | None,
     output: Path | None,
     as_json: bool,
+    **data: str | None,
 ) -> None:
     """Score the models in RUN, which fit or export wrote, on labelled clips in CACHE.
 
@@ -114,7 +108,7 @@ def evaluate(
     from sadgr.train.opened import Source
     from sadgr.train.tables import metrics_table
 
-    told = run_evaluate(run, Source(cache, dataset, (text, audio, video), modalities), split, log)
+    told = run_evaluate(run, Source(cache, *chosen(data), modalities), split, log)
     if output:
         write_json(output, told)
     if as_json:
@@ -137,11 +131,8 @@ def robustness(
     run: Path,
     cache: Path,
     split: str,
-    dataset: str | None,
-    text: str | None,
-    audio: str | None,
-    video: str | None,
     as_json: bool,
+    **data: str | None,
 ) -> None:
     """Score RUN under noise and without modalities, in steps of 10 to 90 %.
 
@@ -152,7 +143,7 @@ def robustness(
     from sadgr.train.studies.robustness import run_robustness, shown_rows, table_rows
     from sadgr.train.tables import aligned
 
-    levels = run_robustness(run, Source(cache, dataset, (text, audio, video)), split, log)
+    levels = run_robustness(run, Source(cache, *chosen(data)), split, log)
     if as_json:
         click.echo(json.dumps(table_rows(levels)))
         return

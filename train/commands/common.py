@@ -1,6 +1,6 @@
 """What several commands take and do alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -8,8 +8,10 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from sadgr.cache.console import EXIT_UNFINISHED
+from sadgr.train.config import FIT_PRESETS, FitConfig, ModelConfig
 from sadgr.train.errors import Interrupted
 from sadgr.train.options import given
+from sadgr.train.request import FeatureSetNames, FitRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,12 +41,32 @@ def data_options(command: Command) -> Command:
     return command
 
 
+def chosen(options: Mapping[str, Any]) -> tuple[str | None, FeatureSetNames]:
+    """Give the data set and the feature sets that `data_options` named."""
+    return options["dataset"], (options["text"], options["audio"], options["video"])
+
+
+def requested(heads: Path | None, options: Mapping[str, Any], **more: Any) -> FitRequest:
+    """Turn the options of `fit`, or of a study, into a FitRequest; `more` are attributes that no option of both gives."""
+    config, model = settings(FIT_PRESETS[options["preset"]], options), settings(ModelConfig(), options)
+    if config.freeze_heads and heads is None:
+        raise click.UsageError("--freeze-heads keeps pretrained heads as they are: give them with --heads")
+    seeds = tuple(range(config.seed, config.seed + options["seeds"]))
+    return FitRequest(config, model, seeds, heads, *chosen(options), options["target"], options["task"], **more)
+
+
+def given_to_sadgr(heads: Path | None, options: Mapping[str, Any]) -> str:
+    """Name the options that were given and that no model but SADGR has; empty where there are none."""
+    alone = {*given(options, ModelConfig), *({"freeze_heads", "contrastive_weight"} & given(options, FitConfig).keys())}
+    return ", ".join(sorted(f"--{one.replace('_', '-')}" for one in (*alone, *(["heads"] if heads else []))))
+
+
 def log(line: str) -> None:
     """Write a progress line to stderr."""
     click.echo(line, err=True)
 
 
-def settings(defaults: Any, options: dict[str, Any]) -> Any:
+def settings(defaults: Any, options: Mapping[str, Any]) -> Any:
     """Give defaults with what was given on the command line."""
     try:
         return replace(defaults, **given(options, type(defaults)))

@@ -7,11 +7,10 @@ import click
 
 from sadgr.cache import CacheError
 from sadgr.cache.console import friendly
-from sadgr.train.commands.common import FOLDER, heads_option, log
+from sadgr.train.commands.common import FOLDER, given_to_sadgr, heads_option, log
 from sadgr.train.commands.studies import asked, end_study, stoppable, study_options
-from sadgr.train.config import MODEL_NAMES, FitConfig, ModelConfig, ModelName
+from sadgr.train.config import MODEL_NAMES, ModelName
 from sadgr.train.errors import TrainError
-from sadgr.train.options import given
 
 ALL = "all"
 
@@ -46,8 +45,8 @@ def compare(
     parameters, times and memory. The latter are this machine's: leave it idle meanwhile. A model that does not suit the task
     is named and left out. Started again with the same RUN, it goes on where it was stopped.
     """
-    if "sadgr" not in models:
-        _refuse_what_is_sadgrs(heads, options)
+    if "sadgr" not in models and (flags := given_to_sadgr(heads, options)):
+        raise click.UsageError(f"{flags}: only sadgr has this, and it is not among --models: add it, or leave it out")
     request, engine = asked(heads, (cache, run, *([heads] if heads else [])), options)
     from sadgr.train.studies.compare import compare_table, suitable, variations_of
     from sadgr.train.studies.costs import measured
@@ -59,12 +58,3 @@ def compare(
         complete = [one for one in variations if one.name not in failed]
         costs = measured(cache, run, complete, should_stop, log)
     end_study(run, failed, len(variations), lambda: compare_table(run, variations, failed, left_out, costs), as_json)
-
-
-def _refuse_what_is_sadgrs(heads: Path | None, options: dict[str, Any]) -> None:
-    alone = {*given(options, ModelConfig), *({"freeze_heads", "contrastive_weight"} & given(options, FitConfig).keys())}
-    flags = sorted(f"--{one.replace('_', '-')}" for one in (*alone, *(["heads"] if heads else [])))
-    if flags:
-        raise click.UsageError(
-            f"{', '.join(flags)}: only sadgr has this, and it is not among --models: add it, or leave it out"
-        )

@@ -10,6 +10,7 @@ from sadgr.cache.console import config_option, friendly
 from sadgr.train.commands.common import (
     FOLDER,
     audio_option,
+    chosen,
     data_options,
     dataset_option,
     json_option,
@@ -36,11 +37,8 @@ def efficiency(
     cache: Path,
     heads: Path,
     without: Path | None,
-    dataset: str | None,
-    text: str | None,
-    audio: str | None,
-    video: str | None,
     as_json: bool,
+    **data: str | None,
 ) -> None:
     """Measure what alignment and gate cost, and what they gain.
 
@@ -50,7 +48,7 @@ def efficiency(
     from sadgr.train.studies.efficiency import run_efficiency
     from sadgr.train.studies.efficiency_report import efficiency_text
 
-    told = run_efficiency(run, cache, heads, without, dataset, (text, audio, video), log)
+    told = run_efficiency(run, cache, heads, without, *chosen(data), log)
     click.echo(json.dumps(told) if as_json else efficiency_text(told))
 
 
@@ -123,11 +121,8 @@ def gate(
     window: float,
     media: Path | None,
     begin: float,
-    dataset: str | None,
-    text: str | None,
-    audio: str | None,
-    video: str | None,
     as_json: bool,
+    **data: str | None,
 ) -> None:
     """Draw the gate over time in one clip.
 
@@ -138,5 +133,5 @@ def gate(
     from sadgr.train.studies.gate_figure import run_gate, words_table
 
     opened = None if media is None else (media, begin)
-    told = run_gate(run, cache, clip, output or run, window, opened, dataset, (text, audio, video))
+    told = run_gate(run, cache, clip, output or run, window, opened, *chosen(data))
     click.echo(json.dumps(told, ensure_ascii=False) if as_json else f"{words_table(told)}\n{told['caption']}")

@@ -14,9 +14,11 @@ from sadgr.train.commands.common import (
     data_options,
     dataset_option,
     exit_unfinished,
+    given_to_sadgr,
     heads_option,
     json_option,
     log,
+    requested,
     settings,
     target_option,
     task_option,
@@ -24,7 +26,7 @@ from sadgr.train.commands.common import (
 )
 from sadgr.train.config import FIT_PRESETS, MODEL_NAMES, FitConfig, ModelConfig, PretrainConfig
 from sadgr.train.errors import Interrupted, TrainError
-from sadgr.train.options import given, settings_options
+from sadgr.train.options import settings_options
 
 ENCODER_WIDTHS = ("d_text", "d_audio", "d_video", "d_shared", "n_outputs")
 
@@ -94,41 +96,19 @@ def pretrain(
 @config_option
 @friendly(TrainError, CacheError)
 def fit(
-    cache: Path,
-    run: Path,
-    name: Any,
-    heads: Path | None,
-    preset: str,
-    seeds: int,
-    task: Any,
-    target: str,
-    dataset: str | None,
-    text: str | None,
-    audio: str | None,
-    video: str | None,
-    tensorboard: bool,
-    as_json: bool,
-    **options: Any,
+    cache: Path, run: Path, name: Any, heads: Path | None, tensorboard: bool, as_json: bool, **options: Any
 ) -> None:
     """Train SADGR, or a model it is held against, on the labelled clips in CACHE; all files go to the folder RUN.
 
     The valid split alone chooses the epoch. Started again with the same RUN, it goes on where it was stopped.
     """
-    config, model = settings(FIT_PRESETS[preset], options), settings(ModelConfig(), options)
-    if name != "sadgr":
-        _refuse_what_is_sadgrs(name, heads, options)
-    chosen = tuple(range(config.seed, config.seed + seeds))
-    if config.freeze_heads and heads is None:
-        raise click.UsageError("--freeze-heads keeps pretrained heads as they are: give them with --heads")
+    if name != "sadgr" and (flags := given_to_sadgr(heads, options)):
+        raise click.UsageError(f"{flags}: only --model sadgr has this; {name} keeps its own paper's settings")
+    request = requested(heads, options, name=name, tensorboard=tensorboard)
     from sadgr.train.checkpoint import read_json
     from sadgr.train.jobs import run_fit
-    from sadgr.train.request import FitRequest
     from sadgr.train.tables import metrics_table
 
-    features = (text, audio, video)
-    request = FitRequest(
-        config, model, chosen, heads, dataset, features, target, task, name=name, tensorboard=tensorboard
-    )
     with stop_requested() as should_stop:
         try:
             results = run_fit(cache, run, request, should_stop, log)
@@ -140,13 +120,3 @@ def fit(
         return
     click.echo(metrics_table(told["dataset"], [one.metrics for one in results]))
     click.echo(f"N is the number of clips scored, (-/+) leaves out clips whose truth is 0; all files are in {run}")
-
-
-def _refuse_what_is_sadgrs(name: str, heads: Path | None, options: dict[str, Any]) -> None:
-    """Say so where a setting was given that another model does not have."""
-    alone = {*given(options, ModelConfig), *({"freeze_heads", "contrastive_weight"} & given(options, FitConfig).keys())}
-    flags = sorted(f"--{one.replace('_', '-')}" for one in (*alone, *(["heads"] if heads else [])))
-    if flags:
-        raise click.UsageError(
-            f"{', '.join(flags)}: only --model sadgr has this; {name} keeps its own paper's settings"
-        )

@@ -17,7 +17,7 @@ from sadgr.train.commands.common import (
     heads_option,
     json_option,
     log,
-    settings,
+    requested,
     target_option,
     task_option,
 )
@@ -147,23 +147,9 @@ def table(runs: tuple[Path, ...], as_json: bool) -> None:
 
 def asked(heads: Path | None, paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[Any, Any]:
     """Turn options into the request that variations are made of, and the engine that does them."""
-    config, model = settings(FIT_PRESETS[options["preset"]], options), settings(ModelConfig(), options)
-    if config.freeze_heads and heads is None:
-        raise click.UsageError("--freeze-heads keeps pretrained heads as they are: give them with --heads")
+    request = requested(heads, options)
     if options["address"] is not None and options["engine"] != "ray":
         raise click.UsageError("--address names a Ray cluster: add --engine ray")
-    from sadgr.train.request import FitRequest
-
-    request = FitRequest(
-        config,
-        model,
-        tuple(range(config.seed, config.seed + options["seeds"])),
-        heads,
-        options["dataset"],
-        (options["text"], options["audio"], options["video"]),
-        options["target"],
-        options["task"],
-    )
     if options["engine"] == "ray":
         from sadgr.train.studies.ray_tune import ray_engine
 

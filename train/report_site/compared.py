@@ -6,8 +6,8 @@ from typing import Any
 
 from sadgr.train.errors import TrainError
 from sadgr.train.report import SavedRun, read_run
-from sadgr.train.score_sums import SCORES
 from sadgr.train.report_site.scored import HELD_OUT
+from sadgr.train.score_sums import SCORES
 from sadgr.train.significance import LESS_IS_BETTER, RESAMPLES, compare_runs
 from sadgr.train.tables import over_seeds
 from sadgr.train.tasks import TASKS

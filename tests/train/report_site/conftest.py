@@ -1,6 +1,6 @@
 """Two small runs, and the report of one of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -63,13 +63,15 @@ def request_of(small: ModelConfig) -> Callable[..., FitRequest]:
     return request
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_figures() -> Iterator[None]:
-    """They take most of a small run's time; the numbers beside them are written."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sadgr.train.jobs.write_figure", lambda *_: None)
-        patch.setattr("sadgr.train.jobs.write_reports", lambda run: write_numbers(run, read_run(run)))
-        yield
+def without_figures(patch: pytest.MonkeyPatch) -> None:
+    """Figures take most of a small run's time; the numbers beside them are written."""
+    patch.setattr("sadgr.train.jobs.write_figure", lambda *_: None)
+    patch.setattr("sadgr.train.jobs.write_reports", lambda run: write_numbers(run, read_run(run)))
+
+
+@pytest.fixture(autouse=True)
+def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_figures(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +89,9 @@ def made(
     cache = write_cache_into(folder, clips, labels_with_texts(labels))
     add_words(cache, clips)
     run, other = folder / "run", folder / "other"
-    run_fit(cache, run, request_of(), never, silent)
-    run_fit(cache, other, request_of((1113,)), never, silent)
+    with pytest.MonkeyPatch.context() as patch:
+        without_figures(patch)
+        run_fit(cache, run, request_of(), never, silent)
+        run_fit(cache, other, request_of((1113,)), never, silent)
     write_report(run, Source(cache), folder / "site", others=[other])
     return Made(run, other, cache, folder / "site")

@@ -22,7 +22,7 @@ from sadgr.cache import (
     source_digest,
     write_labels,
 )
-from sadgr.cache.media_paths import MediaPath
+from sadgr.cache.media_paths import MediaPath, note_media
 
 RATE_HZ = 16_000
 FRAMES_A_SECOND = 10
@@ -133,8 +133,8 @@ def recorded(tmp_path: Path) -> Callable[..., Recorded]:
                     writer.add(ClipRecord(clip_id, sources[kind], arrays[kind]))
         if tell:
             with RunLog(cache.path, {}) as log:
-                for clip_id in ids:
-                    log.media("synthetic", clip_id, {kind: MediaPath(video).as_json() for kind in ("audio", "video")})
+                both = {kind: MediaPath(video) for kind in ("audio", "video")}
+                note_media(log.path, "synthetic", dict.fromkeys(ids, both))
         norms = (np.sqrt((one.astype(float) ** 2).sum(axis=1)) for one in (text, frames))
         return Recorded(cache.path, video, *norms)
 

@@ -19,7 +19,8 @@ from sadgr.cache import (
     create_feature_set,
 )
 from sadgr.cache.cli import main
-from sadgr.cache.media_paths import MediaPath
+from sadgr.cache.media_paths import MediaPath, note_media
+from sadgr.cache.merge import merge
 from sadgr.cache.notebook import clip_figure, clip_html
 from sadgr.cache.report import ClipPlace, Site, gather
 from sadgr.cache.report.clip_page import clip_files
@@ -96,7 +97,7 @@ def test_another_file_in_its_place_is_not_taken_for_the_same(recorded: Callable[
 def test_a_span_is_told_and_checked(recorded: Callable[..., Any]) -> None:
     made = recorded()
     with RunLog(made.cache, {}) as log:
-        log.media("synthetic", "a", {"audio": MediaPath(made.video, 0.25, 1.0).as_json()})
+        note_media(log.path, "synthetic", {"a": {"audio": MediaPath(made.video, 0.25, 1.0)}})
     html, data, _ = page_of(made.cache)
     assert data["soundSeconds"] == pytest.approx(0.75, abs=1e-4)
     assert "0.25 s to 1.0 s" in html and "perhaps another file" in html  # the features are of the whole file
@@ -104,10 +105,16 @@ def test_a_span_is_told_and_checked(recorded: Callable[..., Any]) -> None:
 
 def test_without_a_path_the_page_says_so_and_shows_the_rest(recorded: Callable[..., Any]) -> None:
     html, data, files = page_of(recorded(tell=False).cache)
-    assert "No run log says where" in html
+    assert "No run noted where" in html
     assert data["peaks"] is None and data["seconds"] == 1.9 and len(data["curves"]) == 2
     assert not [path for path in files if path.startswith("media/")]
     assert "<audio" not in html and "data-play" not in html
+
+
+def test_paths_come_along_when_caches_are_merged(recorded: Callable[..., Any], tmp_path: Path) -> None:
+    made = recorded()
+    merge(FeatureCache.create(tmp_path / "both"), FeatureCache(made.cache), "link")
+    assert page_of(tmp_path / "both")[0].count("the very file that") == 2
 
 
 def test_a_damaged_file_is_told_with_its_reason(recorded: Callable[..., Any]) -> None:
