@@ -61,7 +61,7 @@ browser:
 	  { apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium >/dev/null; }
 
 test: lint browser
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow

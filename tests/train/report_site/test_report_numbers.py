@@ -30,7 +30,8 @@ from sadgr.train.report_site.scored import Scored, score
 from sadgr.train.report_site.sections import clip_sections
 from sadgr.train.request import FitRequest
 from sadgr.train.retrieval import retrieval_metrics
-from sadgr.train.significance import SCORES, compare_runs
+from sadgr.train.score_sums import SCORES
+from sadgr.train.significance import compare_runs
 from sadgr.train.studies.gate_curve import gate_curve
 from sadgr.train.studies.timed_clip import timed_clip
 from sadgr.train.tasks import Target
