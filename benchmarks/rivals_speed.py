@@ -70,8 +70,8 @@ class Pair:
 
 
 PAIRS = {
-    "late, against LF-DNN": Pair("lf_dnn", lambda: Late(WIDTHS), goal=1.0),
-    "LMF": Pair("lmf", lambda: LMF(WIDTHS, LMFConfig(128, 64, 16, 128, 3))),
+    "late, against LF-DNN": Pair("lf_dnn", lambda: Late(WIDTHS), batches=40, goal=1.0),
+    "LMF": Pair("lmf", lambda: LMF(WIDTHS, LMFConfig(128, 64, 16, 128, 3)), batches=40),
     "TFN": Pair("tfn", lambda: TFN(WIDTHS, TFNConfig(128, 32, 32, 128, 64))),
     "MFN": Pair("mfn", lambda: MFN(WIDTHS)),
     "MulT": Pair("mult", lambda: MulT(WIDTHS, MulTConfig(d_model=50, heads=10, conv_kernel=5)), batches=4),

@@ -371,7 +371,11 @@ BESIDES = {
 """What a page takes for granted besides: runs, or two feature sets to compare."""
 
 
-@pytest.mark.parametrize("page", RUN)
+MINUTES = {"docs/tutorial.md"}
+"""Pages that take a minute of computing."""
+
+
+@pytest.mark.parametrize("page", [pytest.param(one, marks=[pytest.mark.slow] if one in MINUTES else []) for one in RUN])
 def test_a_page_does_what_it_says(page: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_ARRAY_TASK_ID", raising=False)
     torch.set_num_threads(1)
@@ -383,6 +387,7 @@ def test_a_page_does_what_it_says(page: str, world: World, monkeypatch: pytest.M
     go(world, page)
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own(world: World) -> None:
     """The page's three edits, in a copy of the packages, and its command."""
     page = "docs/howto/own-model.md"
