@@ -57,7 +57,7 @@ def knowing_labels(planted: Planted, means: Means) -> Array:
     content = (left / variance) @ (shows @ axes).T  # (P, d_content)
     mood = (1 - planted.face_weight) * content @ world.sentiment
     mood += planted.face_weight * honest * _expression(planted, world, means)
-    return np.clip(2 * mood, -3, 3)
+    return np.asarray(np.clip(2 * mood, -3, 3), np.float64)
 
 
 def cca(train: tuple[Array, Array], held_out: tuple[Array, Array], components: int) -> tuple[Array, Array]:

@@ -85,7 +85,10 @@ def fitted(
 
     seen = replace(data, splits={split: Seen(clips, variant.sees) for split, clips in data.splits.items()})
     result = fit(seen, build, config, folder, lambda: False, lambda line: None, heads if variant.pretrained else None)
-    found = {"MAE": float(result.metrics["test"]["MAE"])}
+    error = result.metrics["test"]["MAE"]
+    if error is None:
+        raise ValueError("no test clip to score: give the generator some")
+    found = {"MAE": float(error)}
     if variant.sees[2]:
         found |= gate_figures(built[0], seen.splits["test"], honest)
     return found

@@ -18,10 +18,10 @@ def told(numbers: Mapping[str, Any]) -> str:
     return "\n\n".join([_what(numbers), *_retrieval(worlds), *_gate(worlds), *_ablations(worlds)])
 
 
-def beaten(world: World, name: str) -> bool:
-    """Whether the full model's mean error is lower than a variant's by more than the larger of both spreads over seeds."""
-    full, other = (world["variants"][one]["MAE"] for one in (FULL, name))
-    return bool(np.mean(other) - np.mean(full) > max(_deviation(full), _deviation(other)))
+def beaten(world: World, name: str, by: str = FULL) -> bool:
+    """Whether the mean error of `by` is lower than that of `name` by more than the larger of both spreads over seeds."""
+    lower, higher = (world["variants"][one]["MAE"] for one in (by, name))
+    return bool(np.mean(higher) - np.mean(lower) > max(_deviation(lower), _deviation(higher)))
 
 
 def _what(numbers: Mapping[str, Any]) -> str:
@@ -86,19 +86,20 @@ def _gate(worlds: Sequence[World]) -> list[str]:
 
 
 def _ablations(worlds: Sequence[World]) -> list[str]:
-    lines = _header(["test MAE", *_names(worlds), "the full model is better by more than the spread", "leak"])
+    lines = _header(["test MAE", *_names(worlds), "by more than the spread, the full model is better / worse", "leak"])
     for name in worlds[0]["variants"]:
         of = [one["variants"][name] for one in worlds]
-        wins = "" if name == FULL else f"{sum(beaten(one, name) for one in worlds)} of {len(worlds)}"
+        better, worse = (sum(beaten(one, *pair) for one in worlds) for pair in ((name, FULL), (FULL, name)))
+        won = "" if name == FULL else f"{better} / {worse} of {len(worlds)}"
         leak = _spread([value for one in of for value in one["leak"]]) if "leak" in of[0] else ""
-        lines.append(_row([name, *(_spread(one["MAE"]) for one in of), wins, leak]))
+        lines.append(_row([name, *(_spread(one["MAE"]) for one in of), won, leak]))
     lines.append(_row(["who knows the generator", *(f"{one['knowing_MAE']:.3f}" for one in worlds), "", ""]))
     asked = [name for name in worlds[0]["variants"] if name != FULL]
-    won = [name for name in asked if all(beaten(one, name) for one in worlds)]
-    lost = [name for name in asked if name not in won]
+    always = [name for name in asked if all(beaten(one, name) for one in worlds)]
+    lost = [name for name in asked if name not in always]
     answer = f"Better than every one of them by more than the spread, for every generator seed: {_yes(not lost)}."
     if lost:
-        answer += f" It holds for: {', '.join(won) or 'none'}. It does not for: {', '.join(lost)}."
+        answer += f" It holds for: {', '.join(always) or 'none'}. It does not for: {', '.join(lost)}."
     return ["\n".join(lines), answer]
 
 

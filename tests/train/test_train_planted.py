@@ -182,4 +182,6 @@ def test_better_by_more_than_the_spread(
     load: Callable[[str], ModuleType], full: list[float], other: list[float], beaten: bool
 ) -> None:
     world = {"variants": {"full model": {"MAE": full}, "other": {"MAE": other}}}
-    assert load("planted_table").beaten(world, "other") is beaten
+    table = load("planted_table")
+    assert table.beaten(world, "other") is beaten
+    assert table.beaten(world, "full model", "other") is (full > other and not beaten)
