@@ -304,3 +304,9 @@ def test_help_shows_the_dataclasses_defaults() -> None:
     assert f"[default: {default.learning_rate}; paper: {paper.learning_rate}]" in fit
     assert f"[default: {PretrainConfig().batch_size}]" in pretrain
     assert (paper.learning_rate, paper.batch_size, paper.contrastive_weight) == (1e-5, 32, 0.1)
+
+
+@pytest.mark.parametrize("name", sorted(cli.main.commands))
+def test_the_list_of_commands_says_in_words_what_each_does(name: str) -> None:
+    """An abbreviation such as `Fig.` would end the sentence that is shown there."""
+    assert len(cli.main.commands[name].get_short_help_str(60).split()) > 4
