@@ -60,7 +60,10 @@ def table(run: Path) -> str:
     ]  # fmt: skip
     lines = [_line(titles), "|---|" + "---:|" * (len(titles) - 1), *(_line(_cells(row)) for row in rows)]
     first = rows[0]
-    what = f"{first['dataset']}, {told['split']} split, N = {first['N']}, {first['seeds']} seeds; mean ± standard deviation over seeds."
+    what = (
+        f"**Synthetic data**: {first['dataset']}, {told['split']} split, N = {first['N']}; seeds: {first['seeds']}, mean ± standard "
+        "deviation over them."
+    )
     return "\n\n".join([what, "\n".join(lines), answer(rows), "\n".join(f"- {note}" for note in told["notes"])])
 
 

@@ -4,6 +4,8 @@ import ctypes
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +41,13 @@ def shared_data() -> Path:
 def speak() -> Callable[[str], Speech]:
     """Text -> synthetic speech with known word times."""
     pytest.importorskip("espeakng_loader", reason="speech is synthesised by espeakng-loader, of sadgr[g2p]")
-    return _synthesise
+
+    def say(text: str) -> Speech:
+        # In a process of its own: espeak-ng's noise goes on from whatever it has said before.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            return process.submit(_synthesise, text).result()
+
+    return say
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,9 @@ from sadgr.train.errors import Interrupted
 from sadgr.train.predict import load_run
 from sadgr.train.request import FitRequest
 from sadgr.train.significance import compare_runs
-from sadgr.train.studies import compare, costs
-from sadgr.train.studies.compare import holm, title_of, variations_of
+from sadgr.train.studies import costs
+from sadgr.train.studies.compare import holm, variations_of
+from sadgr.train.studies.compare_text import SPELLED, TUNE_BERT, cost_cells, title_of
 from sadgr.train.studies.costs import Costs, measure, measured
 from sadgr.train.studies.variations import Variation
 
@@ -205,7 +206,7 @@ def test_all_are_all(small: ModelConfig) -> None:
     assert {one.request.config for one in found[1:]} == {FitConfig()}
     assert len({one.title for one in found}) == len(MODEL_NAMES)
     assert [title_of(one) for one in ("tfn", "mult", "selfmm", "mag")] == ["TFN", "MulT", "Self-MM", "MAG-BERT"]
-    assert set(compare.SPELLED) <= set(MODEL_NAMES) and set(compare.TUNE_BERT) <= set(MODEL_NAMES)
+    assert set(SPELLED) <= set(MODEL_NAMES) and set(TUNE_BERT) <= set(MODEL_NAMES)
 
 
 @pytest.fixture
@@ -226,8 +227,8 @@ def test_costs_that_cannot_be_measured_are_named_and_not_invented(
     found = measured(cache, tmp_path, pair, lambda: False, lines.append)
     assert list(found) == ["text"] == list(read_json(tmp_path / "costs.json"))
     assert lines[0] == "costs of SADGR cannot be measured: RuntimeError: its process died"
-    assert compare._cost_cells(found.get("sadgr")) == dict.fromkeys(compare._cost_cells(found["text"]))
-    assert compare._cost_cells(found["text"])["measured_on"] == "cpu abacus, 2 threads"
+    assert cost_cells(found.get("sadgr")) == dict.fromkeys(cost_cells(found["text"]))
+    assert cost_cells(found["text"])["measured_on"] == "cpu abacus, 2 threads"
 
 
 def test_a_stop_keeps_what_was_measured(
@@ -274,7 +275,10 @@ def test_the_page_takes_a_table_between_its_markers_alone(
     )
     table.into_page("demo", study, page)
     once = page.read_text()
-    assert once.startswith("a\n<!-- begin: demo -->\nsynthetic, test split, N = 3, 2 seeds") and "old" not in once
+    assert (
+        once.startswith("a\n<!-- begin: demo -->\n**Synthetic data**: synthetic, test split, N = 3; seeds: 2,")
+        and "old" not in once
+    )
     assert once.endswith("<!-- end: demo -->\nb\n<!-- begin: other -->\nstays\n<!-- end: other -->\n")
     table.into_page("demo", study, page)
     assert page.read_text() == once
