@@ -346,7 +346,7 @@ def latency(base: Preset, source: Path, options: argparse.Namespace) -> dict[str
     from sadgr.align.pocketsphinx import PocketSphinxAligner
     from sadgr.cache import ClipFeatures
     from sadgr.train.config import ModelConfig
-    from sadgr.train.data import clip_tensors
+    from sadgr.train.data import Clips, clip_tensors
     from sadgr.train.models.sadgr import SADGR
     from sadgr.train.predict import predict
 
@@ -387,7 +387,7 @@ def latency(base: Preset, source: Path, options: argparse.Namespace) -> dict[str
             None,
             seen,
         )
-        timed("score", lambda features=features: predict(model, [clip_tensors(features, model.config)]))
+        timed("score", lambda features=features: predict(model, Clips([clip_tensors(features, model.config)])))
         taken.setdefault("all", []).append(1e3 * (time.perf_counter() - begun))
     return taken
 

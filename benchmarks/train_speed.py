@@ -71,6 +71,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         for name, one in steps.items():
             times[name].append(seconds_of(lambda one=one, number=number: one.epoch(clips, number + 1)))
         times["matmul"].append(min(seconds_of(lambda: left @ right) for _ in range(5)))
+    side_by_side = seconds_side_by_side(options) if options.device == "cpu" else None
     growth = []
     for size in (MOSI, MOSEI):
         command = [sys.executable, __file__, "--grow", str(size), "--device", options.device]
@@ -83,6 +84,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "flops": flops,
         "ceiling_gflops": 2 * 2048**3 / np.median(times["matmul"]) / 1e9,
         "apart": apart,
+        "side_by_side": side_by_side,
         "growth": growth,
     }
 
@@ -211,6 +213,18 @@ def grown(size: int, device: torch.device) -> dict[str, float]:
     return {"clips": size, "seconds": seconds, "peak_bytes": peak}
 
 
+def seconds_side_by_side(options: argparse.Namespace) -> float:
+    """Train as many seeds as there are threads at a time, a process and a thread each, as `fit --jobs` does.
+
+    Returns:
+        Seconds of an epoch, divided by the number of seeds.
+    """
+    command = [sys.executable, __file__, "--grow", str(MOSI), "--threads", "1"]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(options.threads)]
+    told = [json.loads(one.communicate()[0]) for one in running]
+    return float(np.mean([one["seconds"] for one in told])) / options.threads
+
+
 def seconds_of(work: Callable[[], object]) -> float:
     """What the work takes."""
     begun = time.perf_counter()
@@ -237,6 +251,13 @@ def table(found: dict[str, Any]) -> str:
         f"{allowed:.2f}: {100 * ratio / allowed:.0f} % of that; predictions differ by {found['apart']:.1e}"
     )
     small, large = found["growth"]
+    if found["side_by_side"]:
+        faster = small["seconds"] / found["side_by_side"]
+        over = np.median(seconds["padded"]) / found["side_by_side"]
+        lines.append(
+            f"seeds side by side, a thread each: {found['side_by_side']:.2f} s an epoch and seed, {faster:.2f} times as fast as one "
+            f"after the other; padded over that {over:.2f}: {100 * over / allowed:.0f} % of what counting FLOPs allows"
+        )
     growth = (large["seconds"] / large["clips"]) / (small["seconds"] / small["clips"])
     lines.append(
         f"MOSI {small['seconds']:.2f} s, {small['peak_bytes'] / 1e9:.2f} GB; MOSEI's size {large['seconds']:.2f} s, "

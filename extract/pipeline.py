@@ -147,9 +147,11 @@ def _waited_for(batches: Iterable[Batch | Result], report: Report) -> Iterator[B
     """Give the batches, and count the time until each is there; loading, which comes before the first, counts by itself."""
     waiting, loaded = iter(batches), report.seconds["loading"]
     while True:
-        with report.timed("waiting"):
+        with report.timed("waiting") as waited:
             batch = next(waiting, None)
-        report.seconds["waiting"] -= report.seconds["loading"] - loaded
+            loading = report.seconds["loading"] - loaded
+            # Another thread loads: it may have begun before there was a wait.
+            report.seconds["waiting"] -= min(waited(), loading)
         loaded = report.seconds["loading"]
         if batch is None:
             return

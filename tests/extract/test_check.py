@@ -77,9 +77,9 @@ def test_the_estimate_comes_from_a_real_extraction_of_a_few_clips(source, reques
     found = check(request_of(source), planted_aligner, lambda: False, lambda _: None)
     estimate = found.estimate
     assert estimate.sample == 5 and not estimate.reason
-    assert (
-        set(estimate.seconds) == {"words", "text", "audio", "video", "waiting"} and min(estimate.seconds.values()) > 0
-    )
+    seconds = dict(estimate.seconds)
+    assert seconds.pop("waiting") >= 0  # nothing, where loading took longer than all decoding
+    assert set(seconds) == {"words", "text", "audio", "video"} and min(seconds.values()) > 0
     assert 11 * 16 * 2 < estimate.cache_bytes < 11 * 100_000
     lost = request_of(source)
     nowhere = Request(lost.source, lost.cache, lost.dataset, Recipe(Preset(*[ModelName("/no/such")] * 3)), "cpu", True)

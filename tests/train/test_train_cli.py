@@ -135,6 +135,25 @@ def test_stopped_by_a_signal_then_started_again(cache: Path, tmp_path: Path, mon
 
 
 @pytest.mark.usefixtures("without_its_figures")
+def test_seeds_side_by_side_give_the_same_files(cache: Path, tmp_path: Path) -> None:
+    """Two at a time or one after the other, each with a core; the test's own thread is one, too."""
+    settings = ("--epochs", 2, "--seeds", 3, "--json", *SMALL)
+    alone, several, usual = (tmp_path / name for name in ("alone", "several", "usual"))
+    told = [
+        done("fit", cache, alone, "--jobs", 1, *settings).stdout,
+        done("fit", cache, several, "--jobs", 2, *settings).stdout,
+    ]
+    told.append(done("fit", cache, usual, *settings).stdout)
+    assert told[0] == told[1] == told[2]
+    for seed in ("seed-1111", "seed-1112", "seed-1113"):
+        for name in ("model.safetensors", "history.csv", "predictions.csv"):
+            assert len({(run / seed / name).read_bytes() for run in (alone, several, usual)}) == 1
+    weights = several / "seed-1112/model.safetensors"
+    before = weights.stat().st_mtime_ns
+    assert done("fit", cache, several, "--jobs", 2, *settings).stdout == told[0]  # all is done already
+    assert weights.stat().st_mtime_ns == before
+
+
 def test_several_seeds(cache: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     fitted = done("fit", cache, run, "--epochs", 2, "--seeds", 3, "--seed", 7, *SMALL)

@@ -175,6 +175,7 @@ def rise(cache: Path, run: Path, share: float) -> dict[str, float]:
     return {name: error - errors["none"] for name, error in errors.items()}
 
 
+@pytest.mark.slow
 def test_training_with_lost_modalities_makes_losing_them_cheaper(
     labelled: Labelled, write_cache: WriteCache, small: ModelConfig, tmp_path: Path
 ) -> None:

@@ -84,6 +84,11 @@ def pretrain(
     show_default=True,
     help="So many models, of --seed and those after it.",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Seeds at a time, a process and a core each: several are faster so.  [default: one after the other, with all cores]",
+)
 @task_option
 @target_option
 @data_options
@@ -96,7 +101,14 @@ def pretrain(
 @config_option
 @friendly(TrainError, CacheError)
 def fit(
-    cache: Path, run: Path, name: Any, heads: Path | None, tensorboard: bool, as_json: bool, **options: Any
+    cache: Path,
+    run: Path,
+    name: Any,
+    heads: Path | None,
+    jobs: int | None,
+    tensorboard: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Train SADGR, or a model it is held against, on the labelled clips in CACHE; all files go to the folder RUN.
 
@@ -106,12 +118,18 @@ def fit(
         raise click.UsageError(f"{flags}: only --model sadgr has this; {name} keeps its own paper's settings")
     request = requested(heads, options, name=name, tensorboard=tensorboard)
     from sadgr.train.checkpoint import read_json
-    from sadgr.train.jobs import run_fit
     from sadgr.train.tables import metrics_table
 
     with stop_requested() as should_stop:
         try:
-            results = run_fit(cache, run, request, should_stop, log)
+            if jobs is None:
+                from sadgr.train.jobs import run_fit
+
+                results = run_fit(cache, run, request, should_stop, log)
+            else:
+                from sadgr.train.studies.seeds import run_side_by_side
+
+                results = run_side_by_side(cache, run, request, jobs, should_stop, log)
         except Interrupted as stop:
             exit_unfinished(stop)
     told = read_json(run / "metrics.json")
