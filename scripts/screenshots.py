@@ -35,13 +35,12 @@ def main() -> None:
 
 def pages(of_cache: Path, of_run: Path) -> dict[str, Path]:
     """Name -> the page that it shows."""
-    clip = min((of_cache / "clip").glob("*.html"))
     return {
         "overview": of_cache / "index.html",
         "clips": of_cache / "clips.html",
-        "clip": clip,
+        "clip": min((of_cache / "clip").glob("*.html")),
         "predictions": of_run / "predictions.html",
-        "gate": of_run / "clip" / clip.name,
+        "gate": min((of_run / "clip").glob("*.html")),
     }
 
 
