@@ -58,7 +58,7 @@ lint: $(READY)
 .PHONY: browser
 browser:
 	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || \
-	  { apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium >/dev/null; }
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes chromium >/dev/null; }
 
 test: lint browser
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
