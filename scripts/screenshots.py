@@ -20,7 +20,9 @@ def main() -> None:
     choice = ("--dataset", "synthetic-demo")
     of_cache, of_run = REPORTS / "cache", REPORTS / "run"
     subprocess.run([PROGRAMS / "sadgr-cache", "report", cache, "-o", of_cache, *choice], check=True)
-    subprocess.run([PROGRAMS / "sadgr-train", "report", run, cache, "-o", of_run, *choice], check=True)
+    other = REPORTS / "no-gate"
+    subprocess.run([PROGRAMS / "sadgr-train", "fit", cache, other, "--gate", "none", *choice], check=True)
+    subprocess.run([PROGRAMS / "sadgr-train", "report", run, cache, "-o", of_run, "--with", other, *choice], check=True)
     PICTURES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
@@ -40,6 +42,7 @@ def pages(of_cache: Path, of_run: Path) -> dict[str, Path]:
         "clips": of_cache / "clips.html",
         "clip": min((of_cache / "clip").glob("*.html")),
         "predictions": of_run / "predictions.html",
+        "compared": of_run / "compared.html",
         "gate": min((of_run / "clip").glob("*.html")),
     }
 
