@@ -1,8 +1,10 @@
 """MMSA's models, its data loader and its trainers, called directly: `MMSA_run` refuses a machine without CUDA."""
 
 import contextlib
+import logging
 import pickle
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import partialmethod
 from pathlib import Path
@@ -38,6 +40,8 @@ class Theirs:
     """
 
     def __init__(self, name: str, clips: Sequence[ClipTensors], folder: Path) -> None:
+        logging.getLogger("MMSA").setLevel(logging.ERROR)
+        warnings.simplefilter("ignore")
         args = get_config_regression(name, "mosi")
         aligned = args.need_data_aligned or name == "misa"  # MISA gives all three the text's lengths
         args.update(

@@ -2,7 +2,7 @@
 
 `make bench-rivals` draws features of MOSI's size (1,284 clips to learn from; words of mean 12 and at most 50, 16 frames, 768
 wide) and gives the same clips to both: ours as the cache holds them, MMSA's (2.2.1) padded to 50 words by its own data
-loader. Each of MMSA's models is trained by MMSA's own trainer with its settings for MOSI, batches of 32; ours by the steps that
+loader. Each of MMSA's models is trained by MMSA's own trainer with its settings for MOSI, batches of 32, in a process of its own; ours by the steps that
 `fit` takes, with MMSA's widths where it has the same layers; MISA, whose LSTMs in MMSA are as wide as the features, has a row with
 its own widths and one with those. Rounds are interleaved; a round takes the first batches of an
 epoch alone, and is scaled up to all 41. Values are random: scores would say nothing, and none are printed.
@@ -15,25 +15,24 @@ not in MMSA 2.2.1.
 import argparse
 import contextlib
 import json
-import logging
 import math
 import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from elsewhere import Elsewhere
 from rivals_mmsa import Theirs, write_bert
 from torch import nn
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Clips, ClipTensors
-from sadgr.train.loop import adamw, batches
+from sadgr.train.loop import adamw, batches, make_ready
 from sadgr.train.losses import total_loss
 from sadgr.train.models.late import Late
 from sadgr.train.models.lmf import LMF, LMFConfig
@@ -91,6 +90,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    make_ready(torch.device("cpu"))
     found = measure({name: PAIRS[name] for name in options.models}, options.rounds)
     told = {"threads": options.threads, "rounds": options.rounds, "data": "random features", "models": found}
     print(json.dumps(told, indent=1) if options.json else table(told))
@@ -99,19 +99,20 @@ def main() -> None:
 def measure(pairs: dict[str, Pair], rounds: int) -> dict[str, Any]:
     """Measure pairs one after the other, in each both models in turn; one round warms up."""
     clips, found = random_clips(), {}
-    with tempfile.TemporaryDirectory() as folder, _quiet_in(Path(folder)):
-        write_bert(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        write_bert(Path(folder))  # which MMSA finds by its name in the working directory
         for name, pair in pairs.items():
-            ours, theirs = Ours(pair.build(), clips), Theirs(pair.theirs, clips[: pair.batches * BATCH], Path(folder))
-            works = {"ours": lambda ours=ours, pair=pair: ours.epoch(pair.batches), "mmsa": theirs.epoch}
+            ours = Ours(pair.build(), clips)
+            theirs = Elsewhere(Theirs, pair.theirs, clips[: pair.batches * BATCH], Path(folder))
             for number in range(rounds + 1):
                 print(f"{name}: {f'round {number} of {rounds}' if number else 'warming up'}", file=sys.stderr)
-                for whose, work in works.items():
-                    begin = time.perf_counter()
-                    work()
-                    if number:
-                        pair.seconds[whose].append((time.perf_counter() - begin) * BATCHES / pair.batches)
+                begin = time.perf_counter()
+                ours.epoch(pair.batches)
+                seconds = {"ours": time.perf_counter() - begin, "mmsa": theirs.seconds("epoch")}
+                for whose, one in seconds.items() if number else ():
+                    pair.seconds[whose].append(one * BATCHES / pair.batches)
             found[name] = _found(pair, ours.model, theirs)
+            theirs.close()
     return found
 
 
@@ -149,15 +150,15 @@ class Ours:
             self._optimizer.step()
 
 
-def _found(pair: Pair, ours: nn.Module, theirs: Theirs) -> dict[str, Any]:
+def _found(pair: Pair, ours: nn.Module, theirs: Elsewhere) -> dict[str, Any]:
     ratios = [slow / fast for slow, fast in zip(pair.seconds["mmsa"], pair.seconds["ours"], strict=True)]
     return {
         "batches": pair.batches,
         "seconds_an_epoch": pair.seconds,
         "ratios": ratios,
         "goal": pair.goal,
-        "parameters": {"ours": sum(one.numel() for one in ours.parameters()), "mmsa": theirs.parameters},
-        "of_mmsas_in_bert": theirs.parameters_in_bert,
+        "parameters": {"ours": sum(one.numel() for one in ours.parameters()), "mmsa": theirs.value("parameters")},
+        "of_mmsas_in_bert": theirs.value("parameters_in_bert"),
     }
 
 
@@ -177,15 +178,6 @@ def table(told: dict[str, Any]) -> str:
             f"{f' ({bert:,} of them in BERT)' if bert else ''}; {one['batches']} batches"
         )
     return "\n".join(lines)
-
-
-@contextlib.contextmanager
-def _quiet_in(folder: Path) -> Iterator[None]:
-    """Work in a folder, where `bert-base-uncased` is a random one, without MMSA's log."""
-    logging.getLogger("MMSA").setLevel(logging.ERROR)
-    with contextlib.chdir(folder), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 if __name__ == "__main__":

@@ -62,15 +62,15 @@ class MaskedMultimodalAttention(nn.Module):
         scale = 1 / math.sqrt(text.shape[-1])
         of_text = together(text, self.text_query, self.text_key, self.text_value)  # (W, M) each
         of_audio = together(audio, self.audio_query, self.audio_key)
-        rows = words.sorted(torch.cat([*of_text, *of_audio], dim=1))  # (W, 5 M)
+        rows = torch.cat([*of_text, *of_audio], dim=1)  # (W, 5 M)
         attended = []
-        for group in words.groups:
-            t_query, t_key, value, a_query, a_key = group.padded(rows).chunk(5, dim=-1)  # (b, L, M) each
+        for group, padded in zip(words.groups, words.grouped(rows), strict=True):
+            t_query, t_key, value, a_query, a_key = padded.chunk(5, dim=-1)  # (b, L, M) each
             text_scores = (t_query @ t_key.mT * scale).relu()  # (b, L, L)
             audio_scores = (a_query @ a_key.mT * scale).relu()
             scores = self.text_weight * text_scores + self.audio_weight * audio_scores + self.bias
-            attended.append(group.flat(masked_softmax(scores, group.mask) @ value))  # (rows of the group, M)
-        return self.norm(text + self.out(words.unsorted(attended)))  # type: ignore[no-any-return]  # torch: __call__ is Any
+            attended.append(masked_softmax(scores, group.mask) @ value)  # (b, L, M)
+        return self.norm(text + self.out(words.ungrouped(attended)))  # type: ignore[no-any-return]  # torch: __call__ is Any
 
 
 class VideoSelfAttention(nn.Module):
@@ -96,11 +96,10 @@ class VideoSelfAttention(nn.Module):
 
     def context(self, video: Tensor, frames: Spans) -> Tensor:
         """Return (F, Dv): the weighted mean of its clip's frames for each frame, before the value's map."""
-        video = frames.sorted(video)
         query, key = together(video, self.query, self.key)  # (F, d_key) each
         query = query / math.sqrt(self.key.out_features)
         attended = []
-        for group in frames.groups:
-            weights = masked_softmax(group.padded(query) @ group.padded(key).mT, group.mask)  # (b, L, L)
-            attended.append(group.flat(weights @ group.padded(video)))
-        return frames.unsorted(attended)
+        parts = zip(frames.groups, *(frames.grouped(rows) for rows in (query, key, video)), strict=True)
+        for group, asking, asked, seen in parts:
+            attended.append(masked_softmax(asking @ asked.mT, group.mask) @ seen)  # (b, L, Dv)
+        return frames.ungrouped(attended)

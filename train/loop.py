@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from sadgr.cache.allocator import keep_freed_memory
 from sadgr.train.checkpoint import read_tensors, write_tensors
 from sadgr.train.errors import Interrupted, TrainError
 from sadgr.train.logs import (
@@ -162,6 +163,16 @@ class Loop:
         write_history(self.folder / HISTORY_FILE, progress.history, self.score_title)
         self.log(f"going on after epoch {progress.epoch}, which {self.folder} holds")
         return progress
+
+
+def make_ready(device: torch.device) -> None:
+    """Set what lets a CPU train faster, for this thread: it keeps freed memory, and numbers below 1e-38 count as 0.
+
+    Attention that is sure of itself leaves many such gradients, on which a processor is a hundred times slower.
+    """
+    if device.type == "cpu":
+        keep_freed_memory()
+        torch.set_flush_denormal(True)
 
 
 def adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 
 def info_nce(text: Tensor, audio: Tensor, logit_scale: Tensor, transcripts: Tensor | None = None) -> Tensor:
@@ -23,23 +22,23 @@ def info_nce(text: Tensor, audio: Tensor, logit_scale: Tensor, transcripts: Tens
     """
     if len(text) < 2:
         return text.new_zeros(())
-    text, audio = functional.normalize(text, dim=-1), functional.normalize(audio, dim=-1)
-    logits = (logit_scale * text) @ audio.T  # (P, P) cosines / tau
-    if transcripts is not None:
-        duplicates = transcripts[:, None] == transcripts[None, :]  # (P, P)
-        logits = logits.masked_fill(duplicates.fill_diagonal_(False), -math.inf)
-    return _SymmetricCrossEntropy.apply(logits)  # type: ignore[no-any-return, no-untyped-call]
+    return _InfoNCE.apply(text, audio, logit_scale, transcripts)  # type: ignore[no-any-return, no-untyped-call]
 
 
-class _SymmetricCrossEntropy(torch.autograd.Function):
-    """Mean cross-entropy of rows and of columns of (P, P) logits whose diagonal is right, with its gradient in closed form.
+class _InfoNCE(torch.autograd.Function):
+    """`info_nce` of two pairs or more, with its gradient in closed form.
 
-    Autograd would keep two log-softmaxes and walk through them again; rows' and columns' softmax R and C give both: the
-    gradient is (R + C - 2 I) / 2 P.
+    Autograd would keep two log-softmaxes and a dozen arrays of the embeddings' size, and walk through them again. Rows' and
+    columns' softmax R and C give both ways: the logits' gradient is (R + C - 2 I) / 2 P.
     """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor) -> Tensor:
+    def forward(ctx: Any, text: Tensor, audio: Tensor, scale: Tensor, transcripts: Tensor | None) -> Tensor:
+        (text, text_norms), (audio, audio_norms) = _unit(text), _unit(audio)
+        logits = (text @ audio.T).mul_(scale)  # (P, P) cosines / tau
+        if transcripts is not None:
+            duplicates = transcripts[:, None] == transcripts[None, :]  # (P, P)
+            logits = logits.masked_fill_(duplicates.fill_diagonal_(False), -math.inf)
         rows, columns = logits.softmax(dim=1), logits.softmax(dim=0)  # (P, P) each
         # log sum exp, from the largest entry: it is at least 1 / P of the whole, so its logarithm is safe
         row_sums = logits.amax(dim=1) - rows.amax(dim=1).log()  # (P,)
@@ -48,13 +47,32 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
         audio_to_text = column_sums - logits.diagonal()  # eq. 10, (P,)
         gradient = rows.add_(columns).div_(2 * len(logits))  # (P, P)
         gradient.diagonal().sub_(1 / len(logits))
-        ctx.save_for_backward(gradient)
+        ctx.save_for_backward(text, audio, text_norms, audio_norms, scale, gradient)
         return (text_to_audio + audio_to_text).mean() / 2  # eq. 11
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> Tensor:
-        (gradient,) = ctx.saved_tensors
-        return upstream * gradient  # type: ignore[no-any-return]
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        text, audio, text_norms, audio_norms, scale, gradient = ctx.saved_tensors
+        gradient = gradient * (upstream * scale)  # (P, P)
+        of_text, of_audio = gradient @ audio, gradient.T @ text  # (P, S) each
+        along_text, along_audio = torch.linalg.vecdot(of_text, text), torch.linalg.vecdot(of_audio, audio)  # (P,)
+        return (
+            _through_unit(of_text, text, along_text, text_norms),
+            _through_unit(of_audio, audio, along_audio, audio_norms),
+            along_text.sum() / scale,  # the logits' gradient times the cosines, summed
+            None,
+        )
+
+
+def _unit(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring rows (P, S) to length 1; gives them and the lengths (P, 1) that they had."""
+    norms = torch.linalg.vector_norm(rows, dim=-1, keepdim=True).clamp_min(1e-12)
+    return rows / norms, norms
+
+
+def _through_unit(gradient: Tensor, unit: Tensor, along: Tensor, norms: Tensor) -> Tensor:
+    """Gradient of the rows from that of their unit vectors (P, S), in place: what points along a row changes nothing."""
+    return gradient.addcmul_(unit, along[:, None], value=-1).div_(norms)
 
 
 def total_loss(task: Tensor, losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

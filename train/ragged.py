@@ -23,26 +23,23 @@ class Group(NamedTuple):
     """Clips of like length, whose rows follow one another once rows are sorted by their clips' lengths.
 
     Attributes:
-        begin: First of their rows.
-        end: The row after the last.
+        count: Their rows.
         mask: (b, L) bool, True = valid.
-        places: (end - begin,) where in (b * L) the rows stand; None where they fill it.
+        places: (count,) where in (b * L) the rows stand; None where they fill it.
     """
 
-    begin: int
-    end: int
+    count: int
     mask: Tensor
     places: Tensor | None
 
     def padded(self, rows: Tensor) -> Tensor:
-        """Take this group's out of all sorted rows (R, D): (b, L, D), zeros at padding."""
-        own = rows[self.begin : self.end]
+        """Bring this group's rows (count, D) to (b, L, D), zeros at padding."""
         if self.places is not None:
-            own = rows.new_zeros(self.mask.numel(), rows.shape[-1]).index_copy(0, self.places, own)
-        return own.view(*self.mask.shape, rows.shape[-1])
+            rows = rows.new_zeros(self.mask.numel(), rows.shape[-1]).index_copy(0, self.places, rows)
+        return rows.view(*self.mask.shape, rows.shape[-1])
 
     def flat(self, padded: Tensor) -> Tensor:
-        """Give the rows of (b, L, D) without padding, (end - begin, D)."""
+        """Give the rows of (b, L, D) without padding, (count, D)."""
         rows = padded.flatten(0, 1)
         return rows if self.places is None else rows.index_select(0, self.places)
 
@@ -122,20 +119,26 @@ class Spans:
     def groups(self) -> list[Group]:
         """Clips of like length together, shortest first; all groups hold each row once."""
         lengths = np.sort(self.lengths.numpy())
-        found, first, row = [], 0, 0
+        found, first = [], 0
         for end in range(1, len(lengths) + 1):
             if end == len(lengths) or lengths[end] > MOST_PADDING * lengths[first] + 2:
-                found.append(self._group(lengths[first:end], row))
-                first, row = end, found[-1].end
+                found.append(self._group(lengths[first:end]))
+                first = end
         return found
 
-    def sorted(self, rows: Tensor) -> Tensor:
-        """Bring rows (R, D) into the order of `groups`; it costs nothing where clips come sorted by length."""
-        return rows if self._sorting is None else rows[self._sorting]
+    def grouped(self, rows: Tensor) -> list[Tensor]:
+        """Bring rows (R, D) to (b, L, D) for each of the `groups`; sorting costs nothing where clips come sorted by length.
 
-    def unsorted(self, parts: Sequence[Tensor]) -> Tensor:
-        """Put what was computed group by group, (rows of a group, D) each, back into the rows' own order, (R, D)."""
-        rows = torch.cat(list(parts)) if len(parts) > 1 else parts[0]
+        Rows are split at once: slices taken one by one would each have a gradient as large as the whole.
+        """
+        rows = rows if self._sorting is None else rows[self._sorting]
+        parts = rows.split([group.count for group in self.groups])
+        return [group.padded(part) for group, part in zip(self.groups, parts, strict=True)]
+
+    def ungrouped(self, padded: Sequence[Tensor]) -> Tensor:
+        """Put what was computed group by group, (b, L, D) each, back into the rows' own order, (R, D)."""
+        parts = [group.flat(one) for group, one in zip(self.groups, padded, strict=True)]
+        rows = torch.cat(parts) if len(parts) > 1 else parts[0]
         return rows if self._sorting is None else rows[torch.argsort(self._sorting)]
 
     @cached_property
@@ -147,7 +150,7 @@ class Spans:
         rows = [np.arange(start, start + length) for start, length in zip(starts[order], lengths[order], strict=True)]
         return torch.from_numpy(np.concatenate(rows)).to(self.device)
 
-    def _group(self, lengths: NDArray[np.int64], begin: int) -> Group:
+    def _group(self, lengths: NDArray[np.int64]) -> Group:
         mask = np.arange(lengths.max())[None, :] < lengths[:, None]
         places = None if mask.all() else torch.from_numpy(np.flatnonzero(mask)).to(self.device)
-        return Group(begin, begin + int(lengths.sum()), torch.from_numpy(mask).to(self.device), places)
+        return Group(int(lengths.sum()), torch.from_numpy(mask).to(self.device), places)

@@ -93,9 +93,12 @@ class Pairing:
         """
         stack, count, _ = rows.shape
         by_map = rows.reshape(stack, count, -1, width).permute(1, 2, 0, 3)  # (R, n, S, D)
+        chosen = [places for _, places, _ in self.parts]
+        # All at once: taken group by group, each would have a gradient as large as the whole.
+        taken = by_map.index_select(0, torch.cat(chosen)).split([len(places) for places in chosen])
         groups = [
-            by_map.index_select(0, chosen).view(len(group.mask), -1, by_map.shape[1], stack * width).unbind(2)
-            for group, chosen, _ in self.parts
+            one.view(len(group.mask), -1, by_map.shape[1], stack * width).unbind(2)
+            for one, (group, _, _) in zip(taken, self.parts, strict=True)
         ]
         return [list(of_map) for of_map in zip(*groups, strict=True)]
 
@@ -112,16 +115,15 @@ class Pairing:
             (S, R, D).
         """
         stack, count, width = queries.shape
-        flat = self.target.sorted(queries.transpose(0, 1).reshape(count, stack * width))  # (R, S * D)
+        asking = self.target.grouped(queries.transpose(0, 1).reshape(count, stack * width))  # (b, L, S * D) each
         attended = []
-        for (group, _, mask), key, value in zip(self.parts, keys, values, strict=True):
+        for (_, _, mask), *three in zip(self.parts, asking, keys, values, strict=True):
             query, key, value = (  # (b, S * H, L, D / H) each
-                one.reshape(*one.shape[:2], stack * heads, -1).transpose(1, 2)
-                for one in (group.padded(flat), key, value)
+                one.reshape(*one.shape[:2], stack * heads, -1).transpose(1, 2) for one in three
             )
             out = functional.scaled_dot_product_attention(query, key, value, mask)
-            attended.append(group.flat(out.transpose(1, 2).flatten(2)))  # (rows of the group, S * D)
-        return self.target.unsorted(attended).view(count, stack, width).transpose(0, 1)
+            attended.append(out.transpose(1, 2).flatten(2))  # (b, L, S * D)
+        return self.target.ungrouped(attended).view(count, stack, width).transpose(0, 1)
 
 
 class FeedForward(nn.Module):
