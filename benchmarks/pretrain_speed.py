@@ -21,7 +21,7 @@ from torch import Tensor
 
 from sadgr.train.config import PretrainConfig
 from sadgr.train.heads import ProjectionHeads
-from sadgr.train.loop import adamw, batches, make_ready, seed_epoch
+from sadgr.train.loop import adamw, batches, fast_arithmetic, seed_epoch
 from sadgr.train.pairs import Pairs
 from sadgr.train.pretrain import pretrain, train_step
 
@@ -40,14 +40,14 @@ def main() -> None:
     parser.add_argument("--mask-duplicates", action="store_true", help="with random transcripts, every tenth the same")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
-    make_ready(torch.device(options.device))  # the floor gains by it, too
     torch.set_num_threads(options.threads)
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         sys.exit("GPU: NOT RUN (no CUDA device)")
     device = torch.device(options.device)
     config = PretrainConfig(mask_duplicates=options.mask_duplicates)
     pairs = random_pairs(PAIRS, device, config.mask_duplicates)
-    found = whole(pairs, config, options) if options.whole else subset(pairs, config, options)
+    with fast_arithmetic(device):  # the products, too
+        found = whole(pairs, config, options) if options.whole else subset(pairs, config, options)
     found |= {
         "random": True,
         "device": options.device,

@@ -32,7 +32,7 @@ from torch import nn
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Clips, ClipTensors
-from sadgr.train.loop import adamw, batches, make_ready
+from sadgr.train.loop import adamw, batches, fast_arithmetic
 from sadgr.train.losses import total_loss
 from sadgr.train.models.late import Late
 from sadgr.train.models.lmf import LMF, LMFConfig
@@ -90,8 +90,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    make_ready(torch.device("cpu"))
-    found = measure({name: PAIRS[name] for name in options.models}, options.rounds)
+    with fast_arithmetic(torch.device("cpu")):
+        found = measure({name: PAIRS[name] for name in options.models}, options.rounds)
     told = {"threads": options.threads, "rounds": options.rounds, "data": "random features", "models": found}
     print(json.dumps(told, indent=1) if options.json else table(told))
 

@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sadgr.train.config import FitConfig, ModelConfig
 from sadgr.train.data import Batch, Clips, ClipTensors
-from sadgr.train.loop import adamw, batches, make_ready
+from sadgr.train.loop import adamw, batches, fast_arithmetic
 from sadgr.train.losses import info_nce, total_loss
 from sadgr.train.models.protocol import Output
 from sadgr.train.models.sadgr import CONTRASTIVE, SADGR
@@ -43,14 +43,14 @@ def main() -> None:
     parser.add_argument("--grow", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
-    make_ready(torch.device(options.device))  # both ways alike
     torch.set_num_threads(options.threads)
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         sys.exit("GPU: NOT RUN (no CUDA device)")
-    if options.grow:
-        print(json.dumps(grown(options.grow, torch.device(options.device))))
-        return
-    found = measure(options)
+    with fast_arithmetic(torch.device(options.device)):  # both ways alike
+        if options.grow:
+            print(json.dumps(grown(options.grow, torch.device(options.device))))
+            return
+        found = measure(options)
     print(json.dumps(found, indent=1) if options.json else table(found))
 
 

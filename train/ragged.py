@@ -4,7 +4,7 @@ What works row by row (linear maps, convolutions, norms) sees the rows of all cl
 clip with one another (attention) sees groups of clips of like length, padded and masked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -23,23 +23,23 @@ class Group(NamedTuple):
     """Clips of like length, whose rows follow one another once rows are sorted by their clips' lengths.
 
     Attributes:
-        count: Their rows.
+        n_rows: Their rows.
         mask: (b, L) bool, True = valid.
-        places: (count,) where in (b * L) the rows stand; None where they fill it.
+        places: (n_rows,) where in (b * L) the rows stand; None where they fill it.
     """
 
-    count: int
+    n_rows: int
     mask: Tensor
     places: Tensor | None
 
     def padded(self, rows: Tensor) -> Tensor:
-        """Bring this group's rows (count, D) to (b, L, D), zeros at padding."""
+        """Bring this group's rows (n_rows, D) to (b, L, D), zeros at padding."""
         if self.places is not None:
             rows = rows.new_zeros(self.mask.numel(), rows.shape[-1]).index_copy(0, self.places, rows)
         return rows.view(*self.mask.shape, rows.shape[-1])
 
     def flat(self, padded: Tensor) -> Tensor:
-        """Give the rows of (b, L, D) without padding, (count, D)."""
+        """Give the rows of (b, L, D) without padding, (n_rows, D)."""
         rows = padded.flatten(0, 1)
         return rows if self.places is None else rows.index_select(0, self.places)
 
@@ -116,41 +116,67 @@ class Spans:
         return functional.pad(kept, (0, 0, 0, reach))
 
     @cached_property
-    def groups(self) -> list[Group]:
-        """Clips of like length together, shortest first; all groups hold each row once."""
-        lengths = np.sort(self.lengths.numpy())
-        found, first = [], 0
-        for end in range(1, len(lengths) + 1):
-            if end == len(lengths) or lengths[end] > MOST_PADDING * lengths[first] + 2:
-                found.append(self._group(lengths[first:end]))
-                first = end
-        return found
+    def groups(self) -> "Groups":
+        """Clips of like length together, shortest first."""
+        return Groups(self, _of_like_length(self.lengths.numpy()))
 
-    def grouped(self, rows: Tensor) -> list[Tensor]:
-        """Bring rows (R, D) to (b, L, D) for each of the `groups`; sorting costs nothing where clips come sorted by length.
+
+class Groups:
+    """Rows of clips, brought from end to end to padded groups of clips, and back; all groups hold each row once.
+
+    Args:
+        spans: How rows, end to end, belong to clips.
+        clips: The numbers of each group's clips.
+
+    Attributes:
+        clips: Likewise.
+    """
+
+    def __init__(self, spans: Spans, clips: Sequence[NDArray[np.int64]]) -> None:
+        lengths, order = spans.lengths.numpy(), np.concatenate(clips)
+        self.clips = clips
+        self._groups = [_group(lengths[numbers], spans.device) for numbers in clips]
+        self._sorting: Tensor | None = None  # costs nothing where clips come in this order
+        if (order != np.arange(len(order))).any():
+            starts = np.cumsum(lengths) - lengths
+            rows = [np.arange(starts[number], starts[number] + lengths[number]) for number in order]
+            self._sorting = torch.from_numpy(np.concatenate(rows)).to(spans.device)
+
+    def __iter__(self) -> Iterator[Group]:
+        """The groups."""
+        return iter(self._groups)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._groups)
+
+    def padded(self, rows: Tensor) -> list[Tensor]:
+        """Bring rows (R, D) to (b, L, D) for each group.
 
         Rows are split at once: slices taken one by one would each have a gradient as large as the whole.
         """
         rows = rows if self._sorting is None else rows[self._sorting]
-        parts = rows.split([group.count for group in self.groups])
-        return [group.padded(part) for group, part in zip(self.groups, parts, strict=True)]
+        parts = torch.split(rows, [group.n_rows for group in self])
+        return [group.padded(part) for group, part in zip(self, parts, strict=True)]
 
-    def ungrouped(self, padded: Sequence[Tensor]) -> Tensor:
+    def flat(self, padded: Sequence[Tensor]) -> Tensor:
         """Put what was computed group by group, (b, L, D) each, back into the rows' own order, (R, D)."""
-        parts = [group.flat(one) for group, one in zip(self.groups, padded, strict=True)]
+        parts = [group.flat(one) for group, one in zip(self, padded, strict=True)]
         rows = torch.cat(parts) if len(parts) > 1 else parts[0]
         return rows if self._sorting is None else rows[torch.argsort(self._sorting)]
 
-    @cached_property
-    def _sorting(self) -> Tensor | None:
-        lengths = self.lengths.numpy()
-        if (lengths[1:] >= lengths[:-1]).all():
-            return None
-        starts, order = np.cumsum(lengths) - lengths, np.argsort(lengths, kind="stable")
-        rows = [np.arange(start, start + length) for start, length in zip(starts[order], lengths[order], strict=True)]
-        return torch.from_numpy(np.concatenate(rows)).to(self.device)
 
-    def _group(self, lengths: NDArray[np.int64]) -> Group:
-        mask = np.arange(lengths.max())[None, :] < lengths[:, None]
-        places = None if mask.all() else torch.from_numpy(np.flatnonzero(mask)).to(self.device)
-        return Group(int(lengths.sum()), torch.from_numpy(mask).to(self.device), places)
+def _of_like_length(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Cut clips, shortest first, into runs of like length; gives their numbers."""
+    order, found, first = np.argsort(lengths, kind="stable"), [], 0
+    for end in range(1, len(order) + 1):
+        if end == len(order) or lengths[order[end]] > MOST_PADDING * lengths[order[first]] + 2:
+            found.append(order[first:end])
+            first = end
+    return found
+
+
+def _group(lengths: NDArray[np.int64], device: torch.device) -> Group:
+    mask = np.arange(lengths.max())[None, :] < lengths[:, None]
+    places = None if mask.all() else torch.from_numpy(np.flatnonzero(mask)).to(device)
+    return Group(int(lengths.sum()), torch.from_numpy(mask).to(device), places)

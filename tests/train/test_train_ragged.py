@@ -63,7 +63,7 @@ def test_shifted_moves_rows_within_their_clip(lengths: list[int], steps: int) ->
 def test_groups_hold_each_row_once_with_its_clip_around_it(lengths: list[int]) -> None:
     spans, rows = Spans.of(lengths), torch.arange(1, sum(lengths) + 1)[:, None]
     met: list[list[int]] = []
-    for group, of_group in zip(spans.groups, spans.grouped(rows), strict=True):
+    for group, of_group in zip(spans.groups, spans.groups.padded(rows), strict=True):
         padded = of_group[..., 0]  # (b, L)
         assert padded.shape == group.mask.shape
         for found, mask in zip(padded, group.mask, strict=True):
@@ -89,7 +89,7 @@ def test_groups_are_few_and_little_of_them_is_padding(lengths: list[int]) -> Non
 @given(LENGTHS)
 def test_what_was_computed_by_group_comes_back_in_order(lengths: list[int]) -> None:
     spans, rows = Spans.of(lengths), rows_of(lengths).requires_grad_()
-    back = spans.ungrouped(spans.grouped(rows))
+    back = spans.groups.flat(spans.groups.padded(rows))
     assert torch.equal(back, rows)
     weights = rows_of([sum(lengths)])
     (back * weights).sum().backward()  # type: ignore[no-untyped-call]

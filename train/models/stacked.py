@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sadgr.train.ragged import Group, Spans
+from sadgr.train.ragged import Spans
 
 
 class StackedLinear(nn.Module):
@@ -65,20 +65,18 @@ class Pairing:
     source: Spans
 
     @cached_property
-    def parts(self) -> list[tuple[Group, Tensor, Tensor | None]]:
-        """Groups of target rows; the source rows of their clips, (b * L,); their mask (b, 1, 1, L), None where all are valid."""
-        order = torch.argsort(self.target.lengths, stable=True)
+    def parts(self) -> list[tuple[Tensor, Tensor | None]]:
+        """For each group the source rows of its clips, (b, L), and their mask (b, 1, 1, L), None where all are valid."""
         starts = self.source.lengths.cumsum(0) - self.source.lengths
-        found, first = [], 0
-        for group in self.target.groups:
-            clips = order[first : first + len(group.mask)]
+        found = []
+        for numbers in self.target.groups.clips:
+            clips = torch.from_numpy(numbers)
             lengths = self.source.lengths[clips][:, None]  # (b, 1)
             places = torch.arange(int(lengths.max()))
             rows = starts[clips][:, None] + torch.minimum(places, lengths - 1)  # what stands at padding is masked
             mask = None if bool((lengths == lengths[0]).all()) else (places < lengths)[:, None, None]
             device = self.source.device
-            found.append((group, rows.flatten().to(device), None if mask is None else mask.to(device)))
-            first += len(clips)
+            found.append((rows.to(device), None if mask is None else mask.to(device)))
         return found
 
     def gathered(self, rows: Tensor, width: int) -> list[list[Tensor]]:
@@ -93,12 +91,12 @@ class Pairing:
         """
         stack, count, _ = rows.shape
         by_map = rows.reshape(stack, count, -1, width).permute(1, 2, 0, 3)  # (R, n, S, D)
-        chosen = [places for _, places, _ in self.parts]
+        chosen = [places for places, _ in self.parts]  # (b, L) each
         # All at once: taken group by group, each would have a gradient as large as the whole.
-        taken = by_map.index_select(0, torch.cat(chosen)).split([len(places) for places in chosen])
+        taken = by_map.index_select(0, torch.cat([places.flatten() for places in chosen]))
         groups = [
-            one.view(len(group.mask), -1, by_map.shape[1], stack * width).unbind(2)
-            for one, (group, _, _) in zip(taken, self.parts, strict=True)
+            one.view(*places.shape, by_map.shape[1], stack * width).unbind(2)
+            for one, places in zip(torch.split(taken, [places.numel() for places in chosen]), chosen, strict=True)
         ]
         return [list(of_map) for of_map in zip(*groups, strict=True)]
 
@@ -115,15 +113,15 @@ class Pairing:
             (S, R, D).
         """
         stack, count, width = queries.shape
-        asking = self.target.grouped(queries.transpose(0, 1).reshape(count, stack * width))  # (b, L, S * D) each
+        asking = self.target.groups.padded(queries.transpose(0, 1).reshape(count, stack * width))  # (b, L, S * D) each
         attended = []
-        for (_, _, mask), *three in zip(self.parts, asking, keys, values, strict=True):
+        for (_, mask), *three in zip(self.parts, asking, keys, values, strict=True):
             query, key, value = (  # (b, S * H, L, D / H) each
                 one.reshape(*one.shape[:2], stack * heads, -1).transpose(1, 2) for one in three
             )
             out = functional.scaled_dot_product_attention(query, key, value, mask)
             attended.append(out.transpose(1, 2).flatten(2))  # (b, L, S * D)
-        return self.target.ungrouped(attended).view(count, stack, width).transpose(0, 1)
+        return self.target.groups.flat(attended).view(count, stack, width).transpose(0, 1)
 
 
 class FeedForward(nn.Module):
