@@ -1,3 +1,10 @@
+"""What training sets of a processor."""
+
+import torch
+
+from sadgr.train.loop import fast_arithmetic
+
+
 def test_tiny_numbers_count_as_zero_within_training_alone() -> None:
     """Hypothesis, among others, refuses to work where they do."""
 
