@@ -1,12 +1,9 @@
 """TETFN: who asks whom, against transformers one by one; its tasks and labels are Self-MM's."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
 
-from sadgr.train.checkpoint import read_tensors, write_tensors
 from sadgr.train.config import Widths
 from sadgr.train.errors import TrainError
 from sadgr.train.models.mult import CrossModal, Memory
@@ -89,28 +86,6 @@ def test_text_reaches_what_sound_asks_of_sight() -> None:
     for first in (2 * width, 4 * width):  # of sound, then of sight
         (gradient,) = torch.autograd.grad(module(text, audio, video, batch)[0, first], text)
         assert float(gradient.abs().max()) > 1e-6
-
-
-def test_training_goes_on_to_the_bit_from_what_was_saved(tmp_path: Path) -> None:
-    batch = checks.all_clips(checks.widths())
-
-    def steps(model: TETFN, count: int) -> list[float]:
-        optimizer, losses = torch.optim.SGD(model.parameters(), 0.01), []
-        for _ in range(count):
-            optimizer.zero_grad()
-            output = model.train()(batch)
-            loss = (output.prediction - batch.target).abs().mean() + output.losses[UNIMODAL]
-            loss.backward()
-            optimizer.step()
-            losses.append(float(loss.detach()))
-        return losses
-
-    expected = steps(build(checks.widths()), 6)
-    first, second = build(checks.widths()), build(checks.widths())
-    begun = steps(first, 3)
-    write_tensors(tmp_path / "state", first.state_dict())
-    second.load_state_dict(read_tensors(tmp_path / "state")[0])
-    assert begun + steps(second, 3) == expected
 
 
 def test_prediction_makes_no_labels() -> None:
