@@ -58,18 +58,19 @@ def paired(folder: Path, base: Preset, source: Path, options: argparse.Namespace
             sys.exit(f"clips failed: {summary.troubles}")
         return {"whole": whole, "pipeline": summary.seconds["extracting"] - summary.seconds["loading"]}
 
-    loop = Elsewhere(PlainLoop, *(Path(one.name) for one in (base.text, base.audio, base.video)))
-    rounds: dict[str, list[float]] = {}
-    for number in range(options.rounds):
-        print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-        here = {
-            "bare": seconds_of(lambda: [tensors()]),
-            **{f"ours_{name}": one for name, one in ours("float32").items()},
-            "loop": loop.seconds("run", clips, times, folder / "features.pkl"),
-            **{f"ours_bf16_{name}": one for name, one in ours("bfloat16").items()},
-        }
-        for name, seconds in here.items():
-            rounds.setdefault(name, []).append(seconds)
+    with Elsewhere(PlainLoop, *(Path(one.name) for one in (base.text, base.audio, base.video))) as loop:
+        rounds: dict[str, list[float]] = {}
+        for number in range(options.rounds + 1):  # the first warms up
+            print(f"round {number} of {options.rounds}", file=sys.stderr)
+            here = {
+                "bare": seconds_of(tensors),
+                **{f"ours_{name}": one for name, one in ours("float32").items()},
+                "loop": loop.seconds("run", clips, times, folder / "features.pkl"),
+                **{f"ours_bf16_{name}": one for name, one in ours("bfloat16").items()},
+            }
+            for name, seconds in here.items() if number else ():
+                rounds.setdefault(name, []).append(seconds)
+        apart = differences(folder, base, loop, clips, times, options)
     ratios = {
         "(a) pipeline over bare passes, fp32": ("ours_pipeline", "bare"),
         "(b) plain loop over ours, fp32": ("loop", "ours_pipeline"),
@@ -80,8 +81,6 @@ def paired(folder: Path, base: Preset, source: Path, options: argparse.Namespace
         name: [x - y if "seconds" in name else x / y for x, y in zip(rounds[up], rounds[down], strict=True)]
         for name, (up, down) in ratios.items()
     }
-    apart = differences(folder, base, loop, clips, times, options)
-    loop.close()
     return {"rounds": rounds, "ratios": found, "differences": apart}
 
 

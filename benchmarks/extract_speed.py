@@ -57,6 +57,10 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     from extract_parts import flops, latency, paired
     from synthetic_clips import base_models, make_source
 
+    from sadgr.cache.allocator import keep_freed_memory
+
+    if options.device == "cpu":
+        keep_freed_memory()  # as the pipeline does: all parts alike, whatever is measured before them
     results: dict[str, Any] = {"device": options.device, "threads": options.threads, "clips": options.clips}
     if set(options.parts) & set("abce"):
         print("making models and clips", file=sys.stderr)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from sadgr.train.config import PretrainConfig
 from sadgr.train.heads import ProjectionHeads
-from sadgr.train.loop import adamw, batches, fast_arithmetic, seed_epoch
+from sadgr.train.loop import adamw, batches, quickly, seed_epoch
 from sadgr.train.pairs import Pairs
 from sadgr.train.pretrain import pretrain, train_step
 
@@ -46,8 +46,8 @@ def main() -> None:
     device = torch.device(options.device)
     config = PretrainConfig(mask_duplicates=options.mask_duplicates)
     pairs = random_pairs(PAIRS, device, config.mask_duplicates)
-    with fast_arithmetic(device):  # the products, too
-        found = whole(pairs, config, options) if options.whole else subset(pairs, config, options)
+    part = whole if options.whole else subset
+    found = quickly(lambda _: part(pairs, config, options), device, lambda: False)  # the products, too
     found |= {
         "random": True,
         "device": options.device,

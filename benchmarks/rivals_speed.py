@@ -2,14 +2,15 @@
 
 `make bench-rivals` draws features of MOSI's size (1,284 clips to learn from; words of mean 12 and at most 50, 16 frames, 768
 wide) and gives the same clips to both: ours as the cache holds them, MMSA's (2.2.1) padded to 50 words by its own data
-loader. Each of MMSA's models is trained by MMSA's own trainer with its settings for MOSI, batches of 32, in a process of its own; ours by the steps that
-`fit` takes, with MMSA's widths where it has the same layers; MISA, whose LSTMs in MMSA are as wide as the features, has a row with
-its own widths and one with those. Rounds are interleaved; a round takes the first batches of an
-epoch alone, and is scaled up to all 41. Values are random: scores would say nothing, and none are printed.
+loader. Each of MMSA's models is trained by MMSA's own trainer with its settings for MOSI, in batches of 32, in a process of
+its own; ours by the steps that `fit` takes, in a thread like `fit`'s (`loop.quickly`: freed memory is kept, denormals are 0;
+MMSA sets neither, and so has neither here). Ours has MMSA's widths where it has the same layers; MISA, whose LSTMs in MMSA are
+as wide as the features, has a row with its own widths and one with those. Rounds are interleaved; a round takes the first
+batches of an epoch alone, and is scaled up to all 41. Values are random: scores would say nothing, and none are printed.
 
-MMSA's Self-MM and MISA have a BERT inside, here frozen and base-sized with random weights; ours read cached features of words, so
-that BERT's passes are what they save. MMSA's MAG-BERT does not load with transformers 5, and RAVEN, ICCN, TETFN, TCHFN and TMBL are
-not in MMSA 2.2.1.
+MMSA's Self-MM and MISA have a BERT inside, here frozen and base-sized with random weights; ours read cached features of
+words, so that BERT's passes are what they save. MMSA's MAG-BERT does not load with transformers 5, and RAVEN, ICCN, TETFN,
+TCHFN and TMBL are not in MMSA 2.2.1.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from torch import nn
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Clips, ClipTensors
-from sadgr.train.loop import adamw, batches, fast_arithmetic
+from sadgr.train.loop import adamw, batches, quickly
 from sadgr.train.losses import total_loss
 from sadgr.train.models.late import Late
 from sadgr.train.models.lmf import LMF, LMFConfig
@@ -90,8 +91,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    with fast_arithmetic(torch.device("cpu")):
-        found = measure({name: PAIRS[name] for name in options.models}, options.rounds)
+    pairs = {name: PAIRS[name] for name in options.models}
+    found = quickly(lambda _: measure(pairs, options.rounds), torch.device("cpu"), lambda: False)
     told = {"threads": options.threads, "rounds": options.rounds, "data": "random features", "models": found}
     print(json.dumps(told, indent=1) if options.json else table(told))
 
@@ -103,16 +104,15 @@ def measure(pairs: dict[str, Pair], rounds: int) -> dict[str, Any]:
         write_bert(Path(folder))  # which MMSA finds by its name in the working directory
         for name, pair in pairs.items():
             ours = Ours(pair.build(), clips)
-            theirs = Elsewhere(Theirs, pair.theirs, clips[: pair.batches * BATCH], Path(folder))
-            for number in range(rounds + 1):
-                print(f"{name}: {f'round {number} of {rounds}' if number else 'warming up'}", file=sys.stderr)
-                begin = time.perf_counter()
-                ours.epoch(pair.batches)
-                seconds = {"ours": time.perf_counter() - begin, "mmsa": theirs.seconds("epoch")}
-                for whose, one in seconds.items() if number else ():
-                    pair.seconds[whose].append(one * BATCHES / pair.batches)
-            found[name] = _found(pair, ours.model, theirs)
-            theirs.close()
+            with Elsewhere(theirs_on, pair.theirs, pair.batches * BATCH, Path(folder)) as theirs:
+                for number in range(rounds + 1):
+                    print(f"{name}: {f'round {number} of {rounds}' if number else 'warming up'}", file=sys.stderr)
+                    begin = time.perf_counter()
+                    ours.epoch(pair.batches)
+                    seconds = {"ours": time.perf_counter() - begin, "mmsa": theirs.seconds("epoch")}
+                    for whose, one in seconds.items() if number else ():
+                        pair.seconds[whose].append(one * BATCHES / pair.batches)
+                found[name] = _found(pair, ours.model, theirs)
     return found
 
 
@@ -148,6 +148,11 @@ class Ours:
             self._optimizer.zero_grad()
             total_loss(TASKS["regression"].loss(output.prediction, batch.target), output.losses, {}).backward()
             self._optimizer.step()
+
+
+def theirs_on(name: str, n_clips: int, folder: Path) -> Theirs:
+    """Make one of MMSA's models, with the first of the clips that ours has."""
+    return Theirs(name, random_clips()[:n_clips], folder)
 
 
 def _found(pair: Pair, ours: nn.Module, theirs: Elsewhere) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sadgr.train.config import FitConfig, ModelConfig
 from sadgr.train.data import Batch, Clips, ClipTensors
-from sadgr.train.loop import adamw, batches, fast_arithmetic
+from sadgr.train.loop import adamw, batches, quickly
 from sadgr.train.losses import info_nce, total_loss
 from sadgr.train.models.protocol import Output
 from sadgr.train.models.sadgr import CONTRASTIVE, SADGR
@@ -46,11 +46,11 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         sys.exit("GPU: NOT RUN (no CUDA device)")
-    with fast_arithmetic(torch.device(options.device)):  # both ways alike
-        if options.grow:
-            print(json.dumps(grown(options.grow, torch.device(options.device))))
-            return
-        found = measure(options)
+    device = torch.device(options.device)
+    if options.grow:
+        print(json.dumps(quickly(lambda _: grown(options.grow, device), device, lambda: False)))
+        return
+    found = quickly(lambda _: measure(options), device, lambda: False)  # both ways alike
     print(json.dumps(found, indent=1) if options.json else table(found))
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sadgr.cache.allocator import keep_freed_memory
 from sadgr.extract.background import Background
 from sadgr.extract.clips import Clip
 from sadgr.extract.decoding import Decoded, Decoders, Wanted
@@ -283,6 +284,7 @@ class _Encoders:
 
     def _load(self) -> None:
         begun = time.monotonic()
+        keep_freed_memory()
         stages = [stage for stage in self._make() if stage.name in self._names]
         for stage in stages:
             stage.load()

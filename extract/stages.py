@@ -14,7 +14,6 @@ import numpy.typing as npt
 from sadgr.align import pool_blocks
 from sadgr.align.grid import FrameGrid, frame_ranges
 from sadgr.cache import FeatureSet
-from sadgr.cache.allocator import keep_freed_memory
 from sadgr.extract.audio import AudioEncoder, AudioInput, Frames, load_audio_encoder
 from sadgr.extract.checkpoint import Checkpoint, Kind
 from sadgr.extract.clips import Clip
@@ -306,8 +305,6 @@ def make_stages(
         ModelUnavailableError: no such device here.
     """
     device, dtype = choose_device(device_name), DTYPES[recipe.dtype]
-    if device.type == "cpu":
-        keep_freed_memory()
     text = Lazy(lambda: TextEncoder(checkpoints["text"], device, recipe.text_layer, dtype))
     audio = Lazy(lambda: load_audio_encoder(checkpoints["audio"], device, recipe.audio_layer, dtype))
     video = Lazy(lambda: VideoEncoder(checkpoints["video"], device, dtype))

@@ -15,7 +15,7 @@ from sadgr.train.errors import TrainError
 from sadgr.train.gather import FitData
 from sadgr.train.heads import ProjectionHeads
 from sadgr.train.logs import Log, Row
-from sadgr.train.loop import Loop, Progress, adamw, batches, fast_arithmetic, seed_epoch
+from sadgr.train.loop import Loop, Progress, adamw, batches, seed_epoch
 from sadgr.train.losses import total_loss
 from sadgr.train.metrics import Metrics
 from sadgr.train.models.ridge import Ridge, fit_ridge
@@ -71,7 +71,7 @@ def fit(
     """
     device, task = data.splits["train"].device, TASKS[data.target.task]
     folder.mkdir(parents=True, exist_ok=True)
-    with fast_arithmetic(device), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         seed_epoch(config.seed, 0)
         model = build()
         if isinstance(model, SADGR):

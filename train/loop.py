@@ -6,10 +6,12 @@ continuation needs; they are written together after each epoch.
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +35,7 @@ from sadgr.train.logs import (
 )
 
 STATE_FILE = "state.safetensors"
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -98,10 +101,15 @@ class Loop:
             Interrupted: `should_stop` said so; everything up to the last epoch is saved.
             TrainError: A value of a row is not finite, or TensorBoard is asked for and not installed.
         """
-        progress = self._restore(model, optimizer)
-        before = [titled(row, self.score_title) for row in progress.history]
+        restored = self._restore(model, optimizer)
+        before = [titled(row, self.score_title) for row in restored.history]
+        device = next(model.parameters()).device
         with scalars(self.folder / TENSORBOARD_FOLDER, before, self.tensorboard) as write:
-            progress = self._go_on(progress, model, optimizer, epoch, write)
+            progress = quickly(
+                lambda stop: replace(self, should_stop=stop)._go_on(restored, model, optimizer, epoch, write),
+                device,
+                self.should_stop,
+            )
         model.load_state_dict(read_tensors(self.folder / self.best_file)[0])
         return progress
 
@@ -166,23 +174,31 @@ class Loop:
         return progress
 
 
-@contextmanager
-def fast_arithmetic(device: torch.device) -> Iterator[None]:
-    """Let a CPU train faster: the process keeps freed memory, and within the block numbers below 1e-38 count as 0.
+def quickly(
+    work: Callable[[Callable[[], bool]], Result], device: torch.device, should_stop: Callable[[], bool]
+) -> Result:
+    """Do work that trains; on a CPU with what makes it faster, where nothing else can tell the difference.
 
-    Attention that is sure of itself leaves many such gradients, on which a processor is a hundred times slower. Whoever
-    comes after the block finds them as they were: other code may count on them.
+    Freed memory is kept, and numbers below 1e-38 count as 0: attention that is sure of itself leaves many such gradients, on
+    which a processor is a hundred times slower. The latter holds for a thread and the workers that it starts, so that the work
+    gets a thread of its own: those of the caller may be at work already, and go on as they are.
+
+    Args:
+        work: Is given what it is to ask whether it should stop.
+        device: Where it computes.
+        should_stop: Says so; an interrupt of the caller does, too.
     """
     if device.type != "cpu":
-        yield
-        return
+        return work(should_stop)
     keep_freed_memory()
-    before = float(torch.tensor(1e-40) * 1.0) == 0.0
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(before)
+    interrupted = threading.Event()
+    with ThreadPoolExecutor(1, initializer=torch.set_flush_denormal, initargs=(True,)) as pool:
+        done = pool.submit(work, lambda: interrupted.is_set() or should_stop())
+        try:
+            return done.result()
+        except KeyboardInterrupt:
+            interrupted.set()
+            raise
 
 
 def adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:

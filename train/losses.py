@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def info_nce(text: Tensor, audio: Tensor, logit_scale: Tensor, transcripts: Tensor | None = None) -> Tensor:
@@ -51,6 +52,7 @@ class _InfoNCE(torch.autograd.Function):
         return (text_to_audio + audio_to_text).mean() / 2  # eq. 11
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         text, audio, text_norms, audio_norms, scale, gradient = ctx.saved_tensors
         gradient = gradient * (upstream * scale)  # (P, P)

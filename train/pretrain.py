@@ -15,7 +15,7 @@ from sadgr.train.config import PretrainConfig
 from sadgr.train.errors import TrainError
 from sadgr.train.heads import ProjectionHeads
 from sadgr.train.logs import Log, Row
-from sadgr.train.loop import Loop, adamw, batches, fast_arithmetic, seed_epoch
+from sadgr.train.loop import Loop, adamw, batches, seed_epoch
 from sadgr.train.losses import info_nce
 from sadgr.train.pairs import Pairs
 from sadgr.train.retrieval import retrieval_metrics
@@ -58,7 +58,7 @@ def pretrain(
     for pairs, name in ((train, "train"), (held_out, "held-out")):
         _require_negatives(pairs, name)
     claim(folder / PLAN_FILE, {"settings": asdict(config), **source, "pairs": [train.digest(), held_out.digest()]})
-    with fast_arithmetic(train.text.device), torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):
         seed_epoch(config.seed, 0)
         heads = ProjectionHeads(train.text.shape[1], train.audio.shape[1], config.d_shared).to(train.text.device)
         before = measure(heads, held_out, config.batch_size)

@@ -129,7 +129,7 @@ class Groups:
         clips: The numbers of each group's clips.
 
     Attributes:
-        clips: Likewise.
+        clips: As given.
     """
 
     def __init__(self, spans: Spans, clips: Sequence[NDArray[np.int64]]) -> None:
@@ -163,7 +163,12 @@ class Groups:
         """Put what was computed group by group, (b, L, D) each, back into the rows' own order, (R, D)."""
         parts = [group.flat(one) for group, one in zip(self, padded, strict=True)]
         rows = torch.cat(parts) if len(parts) > 1 else parts[0]
-        return rows if self._sorting is None else rows[torch.argsort(self._sorting)]
+        return rows if self._sorting is None else rows[self._unsorting]
+
+    @cached_property
+    def _unsorting(self) -> Tensor:
+        assert self._sorting is not None  # noqa: S101  # it is asked for where rows were sorted
+        return torch.argsort(self._sorting)
 
 
 def _of_like_length(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:

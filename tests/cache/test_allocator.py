@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -11,8 +12,8 @@ import numpy as np
 
 from sadgr.cache.allocator import keep_freed_memory
 
-if sys.argv[1] == "kept":
-    assert keep_freed_memory()
+if sys.argv[1] == "kept" and not keep_freed_memory():
+    sys.exit("refused")
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -29,11 +30,16 @@ print(faults() - before)
 
 
 def faults(how: str) -> int:
-    """Pages, some of them huge, that the kernel gave to a process that frees and takes 40 MB twenty times, after it had done so before."""
-    told = subprocess.run([sys.executable, "-c", COUNT_FAULTS, how], capture_output=True, text=True, check=True)
+    """Pages of 4 KB that the kernel gave to a process that frees and takes 40 MB twenty times, after it had done so before."""
+    usual_pages = {**os.environ, "NUMPY_MADVISE_HUGEPAGE": "0"}
+    told = subprocess.run(
+        [sys.executable, "-c", COUNT_FAULTS, how], capture_output=True, text=True, check=False, env=usual_pages
+    )
+    if told.stderr.strip() == "refused":
+        pytest.skip("the C library is not glibc, or refuses")
+    assert told.returncode == 0, told.stderr
     return int(told.stdout)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sets glibc's malloc")
-def test_arrays_reuse_memory_that_was_freed():
-    assert faults("kept") < 500 < 5_000 < faults("as it is")
+def test_arrays_reuse_memory_that_was_freed() -> None:
+    assert 20 * faults("kept") < faults("as it is")
