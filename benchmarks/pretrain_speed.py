@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sadgr.cache.allocator import keep_freed_memory
 from sadgr.train.config import PretrainConfig
 from sadgr.train.heads import ProjectionHeads
-from sadgr.train.loop import adamw, batches, quickly, seed_epoch
+from sadgr.train.loop import adamw, batches, seed_epoch, without_denormals
 from sadgr.train.pairs import Pairs
 from sadgr.train.pretrain import pretrain, train_step
 
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--mask-duplicates", action="store_true", help="with random transcripts, every tenth the same")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
+    keep_freed_memory()  # as sadgr-train does
     torch.set_num_threads(options.threads)
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         sys.exit("GPU: NOT RUN (no CUDA device)")
@@ -47,7 +49,8 @@ def main() -> None:
     config = PretrainConfig(mask_duplicates=options.mask_duplicates)
     pairs = random_pairs(PAIRS, device, config.mask_duplicates)
     part = whole if options.whole else subset
-    found = quickly(lambda _: part(pairs, config, options), device, lambda: False)  # the products, too
+    with without_denormals(device):  # the products, too
+        found = part(pairs, config, options)
     found |= {
         "random": True,
         "device": options.device,

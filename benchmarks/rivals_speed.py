@@ -3,8 +3,8 @@
 `make bench-rivals` draws features of MOSI's size (1,284 clips to learn from; words of mean 12 and at most 50, 16 frames, 768
 wide) and gives the same clips to both: ours as the cache holds them, MMSA's (2.2.1) padded to 50 words by its own data
 loader. Each of MMSA's models is trained by MMSA's own trainer with its settings for MOSI, in batches of 32, in a process of
-its own; ours by the steps that `fit` takes, in a thread like `fit`'s (`loop.quickly`: freed memory is kept, denormals are 0;
-MMSA sets neither, and so has neither here). Ours has MMSA's widths where it has the same layers; MISA, whose LSTMs in MMSA are
+its own; ours by the steps that `fit` takes, with what `fit` sets: denormals are 0 and freed memory is kept (MMSA sets neither, and has neither
+here). Ours has MMSA's widths where it has the same layers; MISA, whose LSTMs in MMSA are
 as wide as the features, has a row with its own widths and one with those. Rounds are interleaved; a round takes the first
 batches of an epoch alone, and is scaled up to all 41. Values are random: scores would say nothing, and none are printed.
 
@@ -31,9 +31,10 @@ from elsewhere import Elsewhere
 from rivals_mmsa import Theirs, write_bert
 from torch import nn
 
+from sadgr.cache.allocator import keep_freed_memory
 from sadgr.train.config import Widths
 from sadgr.train.data import Clips, ClipTensors
-from sadgr.train.loop import adamw, batches, quickly
+from sadgr.train.loop import adamw, batches, without_denormals
 from sadgr.train.losses import total_loss
 from sadgr.train.models.late import Late
 from sadgr.train.models.lmf import LMF, LMFConfig
@@ -90,9 +91,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(PAIRS), choices=list(PAIRS), metavar="MODEL")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
+    keep_freed_memory()  # as sadgr-train does
     torch.set_num_threads(options.threads)
     pairs = {name: PAIRS[name] for name in options.models}
-    found = quickly(lambda _: measure(pairs, options.rounds), torch.device("cpu"), lambda: False)
+    with without_denormals(torch.device("cpu")):
+        found = measure(pairs, options.rounds)
     told = {"threads": options.threads, "rounds": options.rounds, "data": "random features", "models": found}
     print(json.dumps(told, indent=1) if options.json else table(told))
 

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from sadgr.cache.allocator import keep_freed_memory
 from sadgr.train.config import FitConfig, ModelConfig
 from sadgr.train.data import Batch, Clips, ClipTensors
-from sadgr.train.loop import adamw, batches, quickly
+from sadgr.train.loop import adamw, batches, without_denormals
 from sadgr.train.losses import info_nce, total_loss
 from sadgr.train.models.protocol import Output
 from sadgr.train.models.sadgr import CONTRASTIVE, SADGR
@@ -43,14 +44,15 @@ def main() -> None:
     parser.add_argument("--grow", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
+    keep_freed_memory()  # as sadgr-train does
     torch.set_num_threads(options.threads)
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         sys.exit("GPU: NOT RUN (no CUDA device)")
     device = torch.device(options.device)
     if options.grow:
-        print(json.dumps(quickly(lambda _: grown(options.grow, device), device, lambda: False)))
+        print(json.dumps(grown(options.grow, device)))
         return
-    found = quickly(lambda _: measure(options), device, lambda: False)  # both ways alike
+    found = measure(options)
     print(json.dumps(found, indent=1) if options.json else table(found))
 
 
@@ -118,8 +120,9 @@ class Trainer:
 
     def epoch(self, clips: Clips, number: int) -> None:
         """Train once over all clips."""
-        for rows in batches(len(clips), self._config.batch_size, torch.Generator().manual_seed(number)):
-            self.step(clips, rows.numpy())
+        with without_denormals(clips.device):
+            for rows in batches(len(clips), self._config.batch_size, torch.Generator().manual_seed(number)):
+                self.step(clips, rows.numpy())
 
     def step(self, clips: Clips, rows: np.ndarray) -> None:
         """Train on one batch."""

@@ -16,8 +16,8 @@ def keep_freed_memory() -> bool:
 
     A layer's output is tens of megabytes. glibc maps so much anew for every one, and the kernel fills it with zeros page by
     page: a tenth of ViT-B/16 and HuBERT-base, a fifth of a training step. In return the process holds what it once needed until
-    it ends (hours of sound: a peak 7 % higher, of which four fifths stay), so only a process that goes on computing should call this.
-    A thread that has taken memory before goes on as it did.
+    it ends (hours of sound: a peak 7 % higher, of which four fifths stay): commands and their workers call this, no library function.
+    It has to come first: a thread that has taken memory before goes on as it did.
 
     Returns:
         Whether it took effect; False where the C library is not glibc or refuses.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sadgr.align.errors import AlignError
+from sadgr.cache.allocator import keep_freed_memory
 from sadgr.cache.console import (
     EXIT_UNEXPECTED,
     EXIT_UNFINISHED,
@@ -167,6 +168,7 @@ def main(
             if others and not check:
                 share_out(named, shards, stop, max_failures, as_json)
                 return
+        keep_freed_memory()
         from sadgr.extract.choice import Choice
         from sadgr.extract.request import Request
         from sadgr.extract.run import run

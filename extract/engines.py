@@ -6,11 +6,9 @@ from dataclasses import replace
 from functools import partial
 
 from sadgr.cache import FeatureSet
-from sadgr.cache.allocator import keep_freed_memory
 from sadgr.extract.checkpoint import Checkpoint, Kind
 from sadgr.extract.clips import Clip
 from sadgr.extract.decoding import Decoders
-from sadgr.extract.encoder import choose_device
 from sadgr.extract.outcome import Report
 from sadgr.extract.pipeline import compute
 from sadgr.extract.plan import Plan
@@ -46,8 +44,6 @@ def engine_of(
     """
     assert request.recipe is not None  # noqa: S101  # what only aligns computes no features
     if request.engine == "local":
-        if choose_device(request.device).type == "cpu":
-            keep_freed_memory()
         stages = make_stages(request.recipe, checkpoints, request.device, words)
         yield lambda clips, plan, report, stop: compute(clips, plan, stages, decoders, report, stop)
         return

@@ -2,6 +2,7 @@
 
 import click
 
+from sadgr.cache.allocator import keep_freed_memory
 from sadgr.train.commands.apply import evaluate, predict, robustness
 from sadgr.train.commands.compare import compare
 from sadgr.train.commands.figures import efficiency, gate, tsne
@@ -16,6 +17,7 @@ from sadgr.train.commands.studies import ablate, sweep, table
 @click.version_option(package_name="sadgr")
 def main() -> None:
     """Train SADGR on cached features: pretrain the alignment heads, fit the model, predict."""
+    keep_freed_memory()
 
 
 for command in (

@@ -6,19 +6,16 @@ continuation needs; they are written together after each epoch.
 
 import json
 import math
-import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from sadgr.cache.allocator import keep_freed_memory
 from sadgr.train.checkpoint import read_tensors, write_tensors
 from sadgr.train.errors import Interrupted, TrainError
 from sadgr.train.logs import (
@@ -35,7 +32,6 @@ from sadgr.train.logs import (
 )
 
 STATE_FILE = "state.safetensors"
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -104,12 +100,8 @@ class Loop:
         restored = self._restore(model, optimizer)
         before = [titled(row, self.score_title) for row in restored.history]
         device = next(model.parameters()).device
-        with scalars(self.folder / TENSORBOARD_FOLDER, before, self.tensorboard) as write:
-            progress = quickly(
-                lambda stop: replace(self, should_stop=stop)._go_on(restored, model, optimizer, epoch, write),
-                device,
-                self.should_stop,
-            )
+        with scalars(self.folder / TENSORBOARD_FOLDER, before, self.tensorboard) as write, without_denormals(device):
+            progress = self._go_on(restored, model, optimizer, epoch, write)
         model.load_state_dict(read_tensors(self.folder / self.best_file)[0])
         return progress
 
@@ -174,31 +166,23 @@ class Loop:
         return progress
 
 
-def quickly(
-    work: Callable[[Callable[[], bool]], Result], device: torch.device, should_stop: Callable[[], bool]
-) -> Result:
-    """Do work that trains; on a CPU with what makes it faster, where nothing else can tell the difference.
+@contextmanager
+def without_denormals(device: torch.device) -> Iterator[None]:
+    """Let numbers below 1e-38 count as 0 where a CPU trains: it is a hundred times slower on them.
 
-    Freed memory is kept, and numbers below 1e-38 count as 0: attention that is sure of itself leaves many such gradients, on
-    which a processor is a hundred times slower. The latter holds for a thread and the workers that it starts, so that the work
-    gets a thread of its own: those of the caller may be at work already, and go on as they are.
-
-    Args:
-        work: Is given what it is to ask whether it should stop.
-        device: Where it computes.
-        should_stop: Says so; an interrupt of the caller does, too.
+    Attention that is sure of itself leaves many such gradients. What counts as 0 is said for this thread, and is taken back
+    after the block; torch's own workers copy it when they begin, before the block or within it, and keep that. A thread of its
+    own would have workers of its own, and OpenMP is half as fast where it has more of them than there are cores.
     """
     if device.type != "cpu":
-        return work(should_stop)
-    keep_freed_memory()
-    interrupted = threading.Event()
-    with ThreadPoolExecutor(1, initializer=torch.set_flush_denormal, initargs=(True,)) as pool:
-        done = pool.submit(work, lambda: interrupted.is_set() or should_stop())
-        try:
-            return done.result()
-        except KeyboardInterrupt:
-            interrupted.set()
-            raise
+        yield
+        return
+    before = float(torch.tensor(1e-40, dtype=torch.float32, device="cpu") * 1.0) == 0.0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
 
 def adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import torch
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
+from sadgr.cache.allocator import keep_freed_memory
 from sadgr.train.errors import Interrupted, TrainError
 from sadgr.train.logs import Log
 from sadgr.train.prepare import HeldData
@@ -88,6 +89,7 @@ def _outcome(future: Running) -> BaseException | None:
 
 
 def _begin(stop: Event) -> None:
+    keep_freed_memory()
     torch.set_num_threads(THREADS)
     _stop.append(stop)
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sadgr.cache.allocator import keep_freed_memory
 from sadgr.train.errors import Interrupted
 from sadgr.train.logs import Log
 from sadgr.train.studies.ray_cluster import check_engine, joined
@@ -106,6 +107,7 @@ def _trial(config: dict[str, Any], units: Sequence[Unit]) -> None:
     import torch
     from ray import tune
 
+    keep_freed_memory()
     torch.set_num_threads(THREADS)
     epochs = 0
 
