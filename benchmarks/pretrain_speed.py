@@ -30,6 +30,7 @@ PAIRS, HELD_OUT, WIDTH = 281_241, 5_567, 768
 """Utterances of LibriSpeech's train and dev splits; width of base models."""
 
 
+@without_denormals()  # the products, too
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -49,8 +50,7 @@ def main() -> None:
     config = PretrainConfig(mask_duplicates=options.mask_duplicates)
     pairs = random_pairs(PAIRS, device, config.mask_duplicates)
     part = whole if options.whole else subset
-    with without_denormals(device):  # the products, too
-        found = part(pairs, config, options)
+    found = part(pairs, config, options)
     found |= {
         "random": True,
         "device": options.device,

@@ -83,6 +83,7 @@ PAIRS = {
 }
 
 
+@without_denormals()
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -94,8 +95,7 @@ def main() -> None:
     keep_freed_memory()  # as sadgr-train does
     torch.set_num_threads(options.threads)
     pairs = {name: PAIRS[name] for name in options.models}
-    with without_denormals(torch.device("cpu")):
-        found = measure(pairs, options.rounds)
+    found = measure(pairs, options.rounds)
     told = {"threads": options.threads, "rounds": options.rounds, "data": "random features", "models": found}
     print(json.dumps(told, indent=1) if options.json else table(told))
 

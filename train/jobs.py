@@ -11,6 +11,7 @@ from sadgr.train.config import PretrainConfig
 from sadgr.train.figures import prediction_figure, write_figure, write_reports
 from sadgr.train.fit import FitResult, fit
 from sadgr.train.logs import Log
+from sadgr.train.loop import without_denormals
 from sadgr.train.pairs import read_pairs
 from sadgr.train.predict import HEADS_FOLDER, keep_heads, seed_folder
 from sadgr.train.prepare import Prepared, prepare
@@ -22,6 +23,7 @@ from sadgr.train.sources import described
 from sadgr.train.tables import over_seeds
 
 
+@without_denormals()
 def run_pretrain(
     cache: Path,
     out: Path,
@@ -41,6 +43,7 @@ def run_pretrain(
     return pretrain(train.to(device), held_out.to(device), config, source, out, should_stop, log)
 
 
+@without_denormals()
 def run_fit(
     cache: Path,
     run: Path,
