@@ -124,7 +124,7 @@ def test_whatever_ends_a_run_the_next_goes_on_and_nothing_is_lost_or_doubled(com
         assert code == 75 and time.monotonic() - asked < 10, told
         assert number.name in told and re.search(r"stopped with [1-9]\d* clips left; start the same", out), out
         assert published(cache, logical_digest(cache), running) and not list(cache.rglob(".tmp*"))
-        assert {Path(one) for one in re.findall(r"log: (\S+)", out)} == set(cache.glob("runs/*")) - running.before
+        assert {Path(one) for one in re.findall(r"log: (\S+)", out)} == set(cache.glob("runs/*.jsonl")) - running.before
 
     running = Running(command(cache, "--devices", "cpu,cpu"), cache)
     running.wait_for(lambda: running.has_encoded() and len(running.logs()) == 2)
