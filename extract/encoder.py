@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from sadgr.extract.checkpoint import Checkpoint
+from sadgr.extract.convolutions import mend
 from sadgr.extract.errors import ModelUnavailableError
 from sadgr.extract.layers import LAST, Layer
 
@@ -100,7 +101,15 @@ def load_model(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype 
     hold(model)
     # A GPU would otherwise round convolutions to 10 bits of mantissa.
     torch.backends.cudnn.allow_tf32 = False
-    return model.eval().requires_grad_(False).to(device, dtype)
+    return placed(model.eval().requires_grad_(False), device, dtype)
+
+
+def placed(model: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """Bring a model to where, and to what, it computes in; see `convolutions`."""
+    model = model.to(device, dtype)
+    if device.type == "cpu":
+        mend(model)
+    return model
 
 
 def hold(model: Any) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from sadgr.extract.checkpoint import Checkpoint
 from sadgr.extract.class_token import class_tokens, fits
-from sadgr.extract.encoder import load_model
+from sadgr.extract.encoder import load_model, placed
 from sadgr.extract.errors import ClipError
 from sadgr.extract.parts import Budget, in_groups
 from sadgr.extract.pictures import Pictures
@@ -33,7 +33,7 @@ class VideoEncoder:
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
         model = load_model(checkpoint, torch.device("cpu"))
         self._shortcut = fits(model)
-        self._model = model.to(device, dtype)
+        self._model = placed(model, device, dtype)
         self._device, self._dtype = device, dtype
         self._pictures = Pictures(checkpoint)
         self.resizing = self._pictures.resizing
