@@ -167,12 +167,12 @@ class Loop:
 
 @contextmanager
 def without_denormals() -> Iterator[None]:
-    """Let numbers below 1e-38 count as 0 where a CPU trains: it is a hundred times slower on them.
+    """Let numbers below 1e-38 count as 0 where a CPU trains: products of them were seen to take forty times as long.
 
     Attention that is sure of itself leaves many such gradients. What counts as 0 is said for this thread, and is taken back
     after the block. Torch's workers copy it when they begin, and keep that: so whoever reads features first, and trains then,
-    does both within the block. (A thread of its own would have workers of its own; OpenMP is half as fast where it has more of
-    them than there are cores.) Equal settings in one order of work give equal numbers; otherwise they are apart by 1e-38.
+    does both within the block. (A thread of its own would have workers of its own; with more of
+    them than cores, training took half as long again.) Equal settings in one order of work give equal numbers; otherwise they are apart by 1e-38.
     """
     before = float(torch.tensor(1e-40, dtype=torch.float32, device="cpu") * 1.0) == 0.0
     torch.set_flush_denormal(True)

@@ -1,6 +1,6 @@
 """The seeds of one run side by side, a process and a core each.
 
-Products as small as these use one core better than several: with two cores, two seeds at a time take about 0.7 of the time of one
+Products as small as these use one core better than several: with two cores, two seeds at a time take 0.7 to 0.9 of the time of one
 after the other with both cores (benchmarks/train_speed.py).
 """
 
