@@ -1,6 +1,5 @@
 """Signals that ask for a stop."""
 
-import os
 import signal
 
 import pytest
@@ -14,7 +13,7 @@ def test_a_signal_asks_for_a_stop_and_may_come_by_two_ways(capsys):
     with stop_requested() as stop:
         assert not stop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
             assert stop()
     assert capsys.readouterr().err == "SIGINT: saving what is done, then stopping\n"
 
@@ -22,8 +21,8 @@ def test_a_signal_asks_for_a_stop_and_may_come_by_two_ways(capsys):
 def test_a_second_signal_that_comes_later_ends_at_once(monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), stop_requested():
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         monkeypatch.setattr(console, "SAME_SIGNAL_SECONDS", -1.0)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         raise AssertionError("it went on")
     assert signal.getsignal(signal.SIGINT) is before

@@ -205,14 +205,13 @@ def deadly(make, *arguments, **named):
 @pytest.mark.slow
 def test_a_clip_that_kills_whoever_takes_it_costs_no_other(extract, monkeypatch):
     monkeypatch.setattr(engines, "make_stages", partial(deadly, engines.make_stages))
-    monkeypatch.setattr(
-        ray_engine, "RETRIES", 1
-    )  # clips that wait beside it are lost along: once more finds them alone
+    # Fewer than there are, for the test's time: clips that wait beside it are lost along, until a retry finds them alone.
+    monkeypatch.setattr(ray_engine, "RETRIES", 2)
     there, _ = extract(20)
     assert there.finished
     found = {(clip, stage): reason for clip, stage, state, reason in outcomes(there) if clip == "v$_$4"}
     assert {stage for _, stage in found} == {"text", "audio", "video"}
-    assert all("died 4 times" in reason for reason in found.values())
+    assert all("died 6 times" in reason for reason in found.values())
     assert there.done["text"] == len(TEXTS) + len(ODD) - 2 and there.done["video"] == len(TEXTS) + len(ODD) - 3
 
 

@@ -186,11 +186,14 @@ def test_what_is_unfinished_goes_back_into_the_queue_unless_it_was_cancelled(
     assert not asked.exists() if code != 75 else "--jobs=7_2" in asked.read_text()
 
 
+PUBLISHES = """trap 'sleep 0.5; touch "$FAKE_SLURM/published"; exit 75' TERM"""
+
+
 @pytest.mark.parametrize("script", ["align.sbatch", "extract.sbatch"])
-def test_the_signal_is_passed_on_and_the_end_is_waited_for(slurm, tmp_path, script):
-    """SLURM sends it to the script alone; the program takes half a second to publish."""
-    program = "#!/bin/bash\ntrap 'sleep 0.5; touch \"$FAKE_SLURM/published\"; exit 75' TERM\n"
-    program += 'touch "$FAKE_SLURM/begun"\nwhile true; do sleep 0.05; done\n'
+@pytest.mark.parametrize(("at_a_signal", "published"), [(PUBLISHES, True), ("# it is still importing", False)])
+def test_the_signal_is_passed_on_and_the_end_is_waited_for(slurm, tmp_path, script, at_a_signal, published):
+    """SLURM sends it to the script alone; the program takes half a second to publish, or cannot listen yet."""
+    program = f'#!/bin/bash\n{at_a_signal}\ntouch "$FAKE_SLURM/begun"\nwhile true; do sleep 0.05; done\n'
     for name in ("sadgr-align", "sadgr-extract"):
         put(tmp_path / "bin" / name, program)
     run, begun = started(script), time.monotonic()
@@ -199,7 +202,7 @@ def test_the_signal_is_passed_on_and_the_end_is_waited_for(slurm, tmp_path, scri
         time.sleep(0.02)
     run[0].send_signal(signal.SIGTERM)
     assert run[0].wait(10) == 75
-    assert (slurm / "published").exists() and (slurm / "requeue-7_2").exists()
+    assert (slurm / "published").exists() == published and (slurm / "requeue-7_2").exists()
 
 
 def started(script: str) -> tuple[subprocess.Popen, list[str]]:
