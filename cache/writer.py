@@ -14,11 +14,11 @@ from sadgr.cache.shard import encode_shard
 SHARD_SECONDS = 60.0
 """What a writer that is killed may lose."""
 SHARD_BYTES = 16 * 2**20
-SHARD_CLIPS = 4096
+SHARD_CLIPS = 1024
 
 
 class FeatureWriter:
-    """Gathers clips and publishes them as shards of up to 60 seconds of work, 16 MiB or 4,096 clips.
+    """Gathers clips and publishes them as shards of up to 60 seconds of work, 16 MiB or 1,024 clips.
 
     Use it as a context manager; what was added is published on leaving, also when an error or a signal ends the block.
 

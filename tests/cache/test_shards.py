@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from sadgr.cache import ClipRecord, FeatureSet, FeatureWriter, RefusedValueError, ShardInvalidError, source_digest
+from sadgr.cache.hdf5_memory import STRUCTURE_BYTES
 from sadgr.cache.shard import HEADER_BYTES, check_content, encode_shard
 from sadgr.cache.shard_reader import ShardReader
 
@@ -33,6 +34,17 @@ def test_any_hdf5_tool_reads_a_shard_and_head_tells_what_it_is(tmp_path, planted
         assert file["clips/a$_$1/words"].dtype == np.float16
         assert file["mean"].fletcher32 and file["clips/a$_$1/words"].fletcher32
     assert path.read_bytes()[:14] == b"SADGR shard 1\n"
+
+
+def test_a_reader_of_many_clips_holds_little_of_their_headers(tmp_path, planted):
+    """HDF5 alone would hold 1 MB of this file's structure once all was read."""
+    spec, path = planted.specs["words"], tmp_path / "one.h5"
+    path.write_bytes(encode_shard(spec, [planted.record(f"clip {number}", "words") for number in range(600)]))
+    with ShardReader(path, spec.fingerprint, "words") as shard:
+        for row, clip_id in enumerate(shard.ids):
+            shard.arrays(clip_id, row)
+        _, _, held, _ = shard._file.id.get_mdc_size()
+    assert held <= STRUCTURE_BYTES
 
 
 def test_a_clip_without_words_keeps_its_empty_axis(tmp_path, planted):
