@@ -129,6 +129,11 @@ class Clips:
         """N."""
         return len(self.ids)
 
+    @property
+    def columns(self) -> list[Tensor]:
+        """All of its features."""
+        return [self._text, self._audio, self._video, self._text_mean, self._audio_mean]
+
     def batch(self, chosen: Sequence[int] | NDArray[np.int64]) -> Batch:
         """Give some clips, sorted by their number of words, so that those of like length stand together."""
         numbers = np.asarray(chosen, np.int64)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,9 @@ from sadgr.train.errors import Interrupted
 from sadgr.train.jobs import run_fit
 from sadgr.train.models.protocol import Output
 from sadgr.train.predict import load_run
+from sadgr.train.prepare import HeldData, prepare
 from sadgr.train.request import FitRequest
+from sadgr.train.studies import processes
 from sadgr.train.studies.ablate import oscillation
 from sadgr.train.studies.processes import local_engine
 from sadgr.train.studies.runner import is_done, one_after_another, run_study
@@ -232,6 +235,36 @@ def test_several_jobs_stopped_or_not_give_the_numbers_of_one(
     assert differing(one, two) == []
 
 
+def test_several_jobs_take_the_data_that_was_read(cache: Path, pair: list[Variation], tmp_path: Path) -> None:
+    """No process reads the cache's features again: they are gone by then."""
+    held: HeldData = {}
+    mine = tmp_path / "cache"
+    shutil.copytree(cache, mine)
+    wanted = units(mine, tmp_path, pair)
+    data = prepare(mine, pair[0].request, quiet, held).data
+    for shard in mine.glob("*/*/*.h5"):
+        shard.unlink()
+    assert local_engine(2)(wanted, held, lambda: False, quiet) == {}
+    assert all(is_done(unit) for unit in wanted)
+    assert all(column.is_shared() for clips in data.splits.values() for column in clips.columns)
+
+
+def test_without_room_for_shared_memory_each_process_reads_its_own(
+    cache: Path, pair: list[Variation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container, which has 64 MB of it: what writes beyond them is killed."""
+    held: HeldData = {}
+    data = prepare(cache, pair[0].request, quiet, held).data
+    monkeypatch.setattr(processes, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(processes, "SPARED_BYTES", 10**18)
+    told: list[str] = []
+    wanted = units(cache, tmp_path, pair)[:2]
+    assert local_engine(2)(wanted, held, lambda: False, told.append) == {}
+    assert "each process reads a copy of its own" in told[0] and "--shm-size" in told[0]
+    assert not any(column.is_shared() for clips in data.splits.values() for column in clips.columns)
+    assert all(is_done(unit) for unit in wanted)
+
+
 @pytest.mark.slow
 def test_several_jobs_stop_in_the_midst_of_a_training(cache: Path, pair: list[Variation], tmp_path: Path) -> None:
     assert study(cache, tmp_path / "one", pair) == {}
@@ -266,7 +299,7 @@ def test_an_error_that_nobody_foresaw_is_told_with_its_type(
             raise MemoryError("no room")
 
     monkeypatch.setattr("sadgr.train.studies.runner.train_unit", breaks)
-    assert one_after_another(wanted, lambda: False, quiet) == {wanted[1]: "MemoryError: no room"}
+    assert one_after_another(wanted, {}, lambda: False, quiet) == {wanted[1]: "MemoryError: no room"}
     assert not is_done(wanted[0])
 
 

@@ -20,8 +20,9 @@ from torch.nn import functional
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
-from sadgr.train.models.parts import Steps, at_words
+from sadgr.train.models.parts import at_words
 from sadgr.train.models.protocol import MissingVectors, Output
+from sadgr.train.models.recurrent import Steps, recurrence
 
 
 @dataclass(frozen=True)
@@ -51,21 +52,8 @@ class MemoryLSTM(nn.Module):
             nn.init.uniform_(weight, -(hidden**-0.5), hidden**-0.5)  # as torch's LSTM begins
 
     def forward(self, rows: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
-        """Run over rows (R, d_in), step by step; give memories and outputs, (R, hidden) each, in the same order."""
-        counts = steps.counts.tolist()
-        hidden = self.recurrent.in_features
-        output = memory = rows.new_zeros(counts[0], hidden)
-        weight = self.recurrent.weight.T  # (hidden, 4 hidden)
-        memories, outputs = [], []
-        for part in torch.split(self.input(rows), counts):  # (n, 4 hidden): the n clips that have this step
-            sums = torch.addmm(part, output[: len(part)], weight)
-            gates, proposal, out = torch.split(sums, [2 * hidden, hidden, hidden], dim=1)
-            let_in, keep = gates.sigmoid().chunk(2, dim=1)
-            memory = torch.addcmul(keep * memory[: len(part)], let_in, proposal.tanh())
-            output = out.sigmoid() * memory.tanh()
-            memories.append(memory)
-            outputs.append(output)
-        return torch.cat(memories), torch.cat(outputs)
+        """Run over rows (R, d_in), step by step; give outputs and memories, (R, hidden) each, in the same order."""
+        return recurrence(rows, steps, self.input.weight, self.recurrent.weight, self.input.bias)
 
 
 class DeltaMemoryAttention(nn.Module):
@@ -142,8 +130,8 @@ class MFN(nn.Module):
         video = at_words(batch.video, batch.frames, words)  # (W, Dv)
         views = self.missing(batch.present, batch.complete, (batch.text, words), (batch.audio, words), (video, words))
         told = [lstm(view[steps.places], steps) for lstm, view in zip(self.lstms, views, strict=True)]
-        memories = torch.cat([memory for memory, _ in told], dim=1)  # (W, units)
+        memories = torch.cat([memory for _, memory in told], dim=1)  # (W, units)
         attended = self.attention(torch.cat([steps.before(memories), memories], dim=1))  # (W, 2 units)
         kept = self.memory(attended, steps)  # (W, memory)
-        final = torch.cat([output for _, output in told] + [kept], dim=1)[steps.last]  # (B, units + memory)
+        final = torch.cat([output for output, _ in told] + [kept], dim=1)[steps.last]  # (B, units + memory)
         return Output(self.head(final))

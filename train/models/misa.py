@@ -18,7 +18,7 @@ from torch.nn import functional
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
 from sadgr.train.models.protocol import MissingVectors, Output
-from sadgr.train.models.recurrent import final_state, packed
+from sadgr.train.models.recurrent import Steps, final, states
 from sadgr.train.ragged import Spans
 
 SIMILARITY, DIFFERENCE, RECONSTRUCTION = "similarity", "difference", "reconstruction"
@@ -57,10 +57,10 @@ class RecurrentVector(nn.Module):
 
     def forward(self, rows: Tensor, spans: Spans) -> Tensor:
         """Map rows (R, d_in) to (B, 4 * hidden)."""
-        states, (last, _) = self.first(packed(rows, spans))
-        below = last.transpose(0, 1).flatten(1)  # (B, 2 * hidden)
-        above = final_state(self.second, states._replace(data=self.norm(states.data)), spans)
-        return torch.cat([below, above], dim=1)
+        steps = Steps.of(spans)
+        below = states(self.first, rows[steps.places], steps)  # (R, 2 * hidden)
+        above = states(self.second, self.norm(below), steps)
+        return torch.cat([final(self.first, below, steps), final(self.second, above, steps)], dim=1)
 
 
 class MISA(nn.Module):

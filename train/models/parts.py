@@ -1,6 +1,5 @@
-"""What several models are built of: pooled clips, small networks, and sequences step by step for recurrences."""
+"""What several models are built of: pooled clips, small networks, and frames on the words' axis."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -44,45 +43,6 @@ class Layers(nn.Sequential):
     def __init__(self, *widths: int, dropout: float = 0.0) -> None:
         layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.ReLU())]
         super().__init__(nn.Dropout(dropout), *layers)
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Rows of all clips, step by step: the first of each, longest clip first, then the second of those that have one, ...
-
-    The order of torch's packed sequences (`recurrent.packed`), for recurrences that are not torch's own: nothing is done for
-    padding, and what works row by row sees the rows of all steps at once.
-
-    Attributes:
-        places: (R,) where among the rows, end to end, each stands.
-        counts: (L,) int64 on the CPU: clips that have a step; falling.
-        previous: (R,) for each row the place, step by step, of the one before it in its clip, plus 1; 0 where there is none.
-        last: (B,) the place, step by step, of each clip's last row, in the clips' own order.
-    """
-
-    places: Tensor
-    counts: Tensor
-    previous: Tensor
-    last: Tensor
-
-    @classmethod
-    def of(cls, spans: Spans) -> "Steps":
-        """Put the rows of spans in order."""
-        lengths = spans.lengths.numpy()
-        order = np.argsort(-lengths, kind="stable")
-        counts = (np.arange(lengths.max())[:, None] < lengths).sum(axis=1)  # (L,)
-        starts = np.cumsum(counts) - counts
-        step, rank = np.repeat(np.arange(len(counts)), counts), np.arange(counts.sum()) - np.repeat(starts, counts)
-        first = np.cumsum(lengths) - lengths
-        last = np.empty_like(order)
-        last[order] = starts[lengths[order] - 1] + np.arange(len(order))
-        previous = np.where(step > 0, starts[step - 1] + rank + 1, 0)
-        there = [torch.from_numpy(one).to(spans.device) for one in (first[order[rank]] + step, previous, last)]
-        return cls(there[0], torch.from_numpy(counts), *there[1:])
-
-    def before(self, values: Tensor) -> Tensor:
-        """Give for each row, step by step, (R, D), what the one before it has; zeros for the first."""
-        return functional.pad(values, (0, 0, 1, 0))[self.previous]
 
 
 def at_words(video: Tensor, frames: Spans, words: Spans) -> Tensor:

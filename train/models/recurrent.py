@@ -1,42 +1,90 @@
-"""Recurrent networks over sequences that stand end to end: no step is taken over padding."""
+"""Recurrent networks over sequences that stand end to end: no step is taken over padding.
 
+Rows go step by step (`Steps`): what works row by row sees the rows of all steps at once, and only what a step needs of the one
+before it is done in turn. On a CPU an LSTM's steps are taken here, with their gradient in closed form: torch's own makes some
+twenty small operations of a step and as many gradients, which cost more than the arithmetic. On a GPU they are cuDNN's.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from sadgr.train.ragged import Spans
 
 
-def packed(rows: Tensor, spans: Spans) -> PackedSequence:
-    """Order rows (R, D) by their place in their clip, as torch's recurrent layers want them.
+@dataclass(frozen=True)
+class Steps:
+    """Rows of all clips, step by step: the first of each, longest clip first, then the second of those that have one, ...
 
-    Args:
-        rows: (R, D) sequences end to end.
-        spans: How they belong to clips, in any order of lengths.
+    Attributes:
+        places: (R,) where among the rows, end to end, each stands.
+        counts: (L,) int64 on the CPU: clips that have a step; falling.
+        previous: (R,) for each row the place, step by step, of the one before it in its clip, plus 1; 0 where there is none.
+        first: (B,) the place, step by step, of each clip's first row, in the clips' own order.
+        last: (B,) likewise of its last row.
+        mirrored: (R,) for each row the place of the one that is as far from its clip's end as this is from its beginning.
     """
-    order = torch.argsort(spans.lengths, descending=True, stable=True)  # (B,)
-    lengths = spans.lengths[order]
-    starts = (spans.lengths.cumsum(0) - spans.lengths)[order]
-    places = torch.arange(int(lengths[0]))[:, None]  # (L, 1)
-    valid = places < lengths  # (L, B)
-    chosen = (starts + places)[valid].to(rows.device)  # (R,) place by place, longest clip first
-    order = order.to(rows.device)
-    return PackedSequence(rows[chosen], valid.sum(dim=1), order, torch.argsort(order))
+
+    places: Tensor
+    counts: Tensor
+    previous: Tensor
+    first: Tensor
+    last: Tensor
+    mirrored: Tensor
+
+    @classmethod
+    def of(cls, spans: Spans) -> "Steps":
+        """Put the rows of spans in order."""
+        lengths = spans.lengths.numpy()
+        order = np.argsort(-lengths, kind="stable")
+        counts = (np.arange(lengths.max())[:, None] < lengths).sum(axis=1)  # (L,)
+        starts = np.cumsum(counts) - counts
+        step, rank = np.repeat(np.arange(len(counts)), counts), np.arange(counts.sum()) - np.repeat(starts, counts)
+        ranks = np.argsort(order)  # (B,) of each clip
+        previous = np.where(step > 0, starts[step - 1] + rank + 1, 0)
+        clip = order[rank]  # whose row it is
+        places = (np.cumsum(lengths) - lengths)[clip] + step
+        mirrored = starts[lengths[clip] - 1 - step] + rank
+        found = (places, previous, ranks, starts[lengths - 1] + ranks, mirrored)
+        there = [torch.from_numpy(one).to(spans.device) for one in found]
+        return cls(there[0], torch.from_numpy(counts), *there[1:])
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """Where each step's rows end; 0 first."""
+        return [0, *self.counts.cumsum(0).tolist()]
+
+    @cached_property
+    def back(self) -> Tensor:
+        """(R,) for each row, end to end, its place step by step."""
+        return torch.argsort(self.places)
+
+    def before(self, values: Tensor) -> Tensor:
+        """Give for each row, step by step, (R, D), what the one before it has; zeros for the first."""
+        return functional.pad(values, (0, 0, 1, 0))[self.previous]
 
 
-def final_state(lstm: nn.LSTM, rows: Tensor | PackedSequence, spans: Spans) -> Tensor:
+def final_state(lstm: nn.LSTM, rows: Tensor, spans: Spans) -> Tensor:
     """Run a layer and give its state after each clip's last row, both directions side by side.
 
     Args:
         lstm: One layer, in one direction or in both.
-        rows: (R, D) sequences end to end, or what `packed` made of them.
+        rows: (R, D) sequences end to end.
         spans: How they belong to clips.
 
     Returns:
         (B, directions * hidden).
     """
-    _, (state, _) = lstm(packed(rows, spans) if isinstance(rows, Tensor) else rows)  # (directions, B, hidden)
-    return state.transpose(0, 1).flatten(1)  # type: ignore[no-any-return]  # torch: __call__ is Any
+    steps = Steps.of(spans)
+    return final(lstm, states(lstm, rows[steps.places], steps), steps)
 
 
 def all_states(lstm: nn.LSTM, rows: Tensor, spans: Spans) -> Tensor:
@@ -50,6 +98,101 @@ def all_states(lstm: nn.LSTM, rows: Tensor, spans: Spans) -> Tensor:
     Returns:
         (R, directions * hidden), in the rows' own order.
     """
-    places = packed(torch.arange(len(rows), device=rows.device), spans).data
-    states, _ = lstm(packed(rows, spans))
-    return states.data[torch.argsort(places)]  # type: ignore[no-any-return]  # torch: __call__ is Any
+    steps = Steps.of(spans)
+    return states(lstm, rows[steps.places], steps)[steps.back]
+
+
+def states(lstm: nn.LSTM, rows: Tensor, steps: Steps) -> Tensor:
+    """Run a layer over rows (R, D), step by step; gives (R, directions * hidden) in the same order."""
+    if rows.is_cuda:
+        return lstm(PackedSequence(rows, steps.counts))[0].data  # type: ignore[no-any-return]  # torch: __call__ is Any
+    forwards, _ = recurrence(rows, steps, *lstm.all_weights[0])
+    if not lstm.bidirectional:
+        return forwards
+    backwards, _ = recurrence(rows[steps.mirrored], steps, *lstm.all_weights[1])
+    return torch.cat([forwards, backwards[steps.mirrored]], dim=1)
+
+
+def final(lstm: nn.LSTM, told: Tensor, steps: Steps) -> Tensor:
+    """Give of what `states` told, (R, directions * hidden), what is left at each clip's end, (B, directions * hidden)."""
+    ends = [steps.last, steps.first] if lstm.bidirectional else [steps.last]
+    parts = told.chunk(len(ends), dim=1)
+    return torch.cat([part[end] for part, end in zip(parts, ends, strict=True)], dim=1)
+
+
+def recurrence(
+    rows: Tensor, steps: Steps, of_input: Tensor, of_state: Tensor, *biases: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Run an LSTM's cell over rows (R, D), step by step.
+
+    Args:
+        rows: In the order of `steps`.
+        steps: That order.
+        of_input: (4 * hidden, D) weights of the input gate, the forget gate, the proposal and the output gate, as torch has them.
+        of_state: (4 * hidden, hidden) of the state before.
+        biases: (4 * hidden,) each.
+
+    Returns:
+        States h and memories c, (R, hidden) each, in the order of the rows.
+    """
+    bias = sum(biases) if biases else None
+    sums = functional.linear(rows, of_input, bias)  # type: ignore[arg-type]  # the sum of tensors
+    return _Recurrence.apply(sums, of_state, steps)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Recurrence(torch.autograd.Function):
+    """i, f, o = sigmoid and g = tanh of sums + W h'; c = f c' + i g; h = o tanh(c), where h' and c' are those of the step before."""
+
+    @staticmethod
+    def forward(ctx: Any, sums: Tensor, weight: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
+        hidden = weight.shape[1]
+        gates, transposed = sums.clone(), weight.T
+        states, memories = (gates.new_empty(len(gates), hidden) for _ in range(2))
+        before = 0  # where the last step's rows begin
+        for begin, end in pairwise(steps.ends):
+            gate, memory = gates[begin:end], memories[begin:end]
+            let_in, keep, proposal, out = gate.chunk(4, dim=1)
+            there = slice(before, before + end - begin)
+            if begin:
+                gate.addmm_(states[there], transposed)
+            gate[:, : 2 * hidden].sigmoid_()
+            proposal.tanh_()
+            out.sigmoid_()
+            torch.mul(let_in, proposal, out=memory)
+            if begin:
+                memory.addcmul_(keep, memories[there])
+            torch.mul(out, memory.tanh(), out=states[begin:end])
+            before = begin
+        ctx.save_for_backward(gates, weight, states, memories)
+        ctx.steps = steps
+        return states, memories
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_states: Tensor, of_memories: Tensor) -> tuple[Tensor, Tensor, None]:
+        gates, weight, states, memories = ctx.saved_tensors
+        steps, hidden = ctx.steps, weight.shape[1]
+        let_in, keep, proposal, out = gates.chunk(4, dim=1)
+        squashed = memories.tanh()
+        # What each gate's sum gets of a memory's gradient, and the output gate's of a state's.
+        parts = [
+            proposal * let_in * (1 - let_in),
+            steps.before(memories) * keep * (1 - keep),
+            let_in * (1 - proposal**2),
+        ]
+        share, through = torch.stack(parts, dim=1), out * (1 - squashed**2)  # (R, 3, hidden), (R, hidden)
+        of_out = squashed * out * (1 - out)
+        of_sums = torch.empty_like(gates)
+        of_states = of_states.clone()
+        after, later = 0, None  # clips that have the next step, and their memories' gradients
+        for begin, end in reversed(list(pairwise(steps.ends))):
+            of_state, of_gates = of_states[begin:end], of_sums[begin:end]
+            if later is not None:
+                of_state[:after].addmm_(of_sums[end : end + after], weight)
+            memory = torch.addcmul(of_memories[begin:end], of_state, through[begin:end])
+            if later is not None:
+                memory[:after].addcmul_(later, keep[end : end + after])
+            torch.mul(share[begin:end], memory[:, None], out=of_gates[:, : 3 * hidden].view(-1, 3, hidden))
+            torch.mul(of_out[begin:end], of_state, out=of_gates[:, 3 * hidden :])
+            after, later = end - begin, memory
+        return of_sums, of_sums.T @ steps.before(states), None

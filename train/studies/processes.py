@@ -2,10 +2,12 @@
 
 import multiprocessing
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from functools import partial
 from multiprocessing.synchronize import Event
+from pathlib import Path
 from typing import TypeAlias
 
 import torch
@@ -30,6 +32,9 @@ from sadgr.train.studies.variations import Unit
 
 LOOK_SECONDS = 0.2
 """How long a request to stop may go unseen."""
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where Linux holds it
+SPARED_BYTES = 16 * 2**20
+"""Of shared memory, left to others."""
 
 Running: TypeAlias = "ProcessFuture[None]"
 
@@ -43,8 +48,8 @@ def local_engine(jobs: int) -> Engine:
     return one_after_another if jobs == 1 else partial(_side_by_side, jobs)
 
 
-def _side_by_side(jobs: int, wanted: Sequence[Unit], should_stop: Stop, log: Log) -> Failures:
-    """Do units in processes, each with a copy of the data that it keeps.
+def _side_by_side(jobs: int, wanted: Sequence[Unit], held: HeldData, should_stop: Stop, log: Log) -> Failures:
+    """Do units in processes, all over one copy of the data.
 
     Processes are started anew instead of forked, since torch's threads do not survive a fork. One that dies costs its unit
     alone. On request, each stops after its epoch.
@@ -53,7 +58,7 @@ def _side_by_side(jobs: int, wanted: Sequence[Unit], should_stop: Stop, log: Log
     stop = context.Event()
     waiting, running, failures = list(wanted), dict[Running, Unit](), Failures()
     jobs = min(jobs, len(waiting))
-    pool = ProcessPool(jobs, initializer=_begin, initargs=(stop,), context=context)
+    pool = ProcessPool(jobs, initializer=_begin, initargs=(stop, _shared(held, log)), context=context)
     ended, interrupted = 0, False
     try:
         while running or (waiting and not stop.is_set()):
@@ -88,10 +93,28 @@ def _outcome(future: Running) -> BaseException | None:
     return error
 
 
-def _begin(stop: Event) -> None:
+def _shared(held: HeldData, log: Log) -> HeldData:
+    """Move data to memory that processes share, where there is room; otherwise, and on a GPU, each of them reads its own."""
+    columns = [column for data in held.values() for clips in data.splits.values() for column in clips.columns]
+    size = sum(column.nbytes for column in columns)
+    if any(column.is_cuda for column in columns):
+        return {}
+    if SHARED_MEMORY.exists() and (free := shutil.disk_usage(SHARED_MEMORY).free) < size + SPARED_BYTES:
+        log(
+            f"features take {size / 2**20:.0f} MiB, and {SHARED_MEMORY}, by which processes share memory, has {free / 2**20:.0f} MiB left: "
+            "each process reads a copy of its own (in a container, a larger --shm-size lets them share)"
+        )
+        return {}
+    for column in columns:
+        column.share_memory_()  # type: ignore[no-untyped-call]
+    return held
+
+
+def _begin(stop: Event, held: HeldData) -> None:
     keep_freed_memory()
     torch.set_num_threads(THREADS)
     _stop.append(stop)
+    _held.update(held)
 
 
 def _work(unit: Unit, parent: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from sadgr.cache.allocator import keep_freed_memory
 from sadgr.train.errors import Interrupted
 from sadgr.train.logs import Log
+from sadgr.train.prepare import HeldData
 from sadgr.train.studies.ray_cluster import check_engine, joined
 from sadgr.train.studies.runner import THREADS, Engine, Failures, Stop, is_done, silent, stopped, told, train_unit
 from sadgr.train.studies.variations import Unit
@@ -38,7 +39,13 @@ def ray_engine(address: str | None, paths: Sequence[Path], most: int | None) -> 
 
 
 def _tuned(
-    address: str | None, paths: Sequence[Path], most: int | None, wanted: Sequence[Unit], should_stop: Stop, log: Log
+    address: str | None,
+    paths: Sequence[Path],
+    most: int | None,
+    wanted: Sequence[Unit],
+    held: HeldData,  # other nodes read their own
+    should_stop: Stop,
+    log: Log,
 ) -> Failures:
     study = wanted[0].run.parent
     with joined(address, paths, log) as resources, _own_folder(study / TUNE_FOLDER) as folder:
@@ -117,7 +124,7 @@ def _trial(config: dict[str, Any], units: Sequence[Unit]) -> None:
         tune.report({EPOCH: epochs})  # does not come back where Tune ends the trial
         return False
 
-    train_unit(units[config["unit"]], report, silent)
+    train_unit(units[config["unit"]], report, silent, {})
 
 
 @contextmanager

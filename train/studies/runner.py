@@ -24,8 +24,9 @@ THREADS = 1
 """Of each training."""
 Stop = Callable[[], bool]
 Failures = dict[Unit, str]
-Engine = Callable[[Sequence[Unit], Stop, Log], Failures]
-"""Does units, in whatever order; gives what went wrong with those that failed. It raises Interrupted on request."""
+Engine = Callable[[Sequence[Unit], HeldData, Stop, Log], Failures]
+"""Does units, in whatever order, with the data that was read already; gives what went wrong with those that failed. It raises
+Interrupted on request."""
 
 
 def run_study(
@@ -64,16 +65,17 @@ def run_study(
 def _run(
     kind: str, cache: Path, study: Path, variations: Sequence[Variation], engine: Engine, should_stop: Stop, log: Log
 ) -> dict[str, str]:
-    _claim_all(kind, cache, study, variations, log)
+    held: HeldData = {}
+    _claim_all(kind, cache, study, variations, held, log)
     wanted = [unit for unit in units(cache, study, variations) if not is_done(unit)]
     done = sum(len(one.request.seeds) for one in variations) - len(wanted)
     if done:
         log(f"{done} of {done + len(wanted)} trainings are done already")
-    failures = engine(wanted, should_stop, log) if wanted else {}
+    failures = engine(wanted, held, should_stop, log) if wanted else {}
     failed: dict[str, str] = {}
     for unit, reason in failures.items():
         failed[unit.variation] = f"seed {unit.seed}: {reason}"
-    _finish_all(cache, study, [one for one in variations if one.name not in failed], log)
+    _finish_all(cache, study, [one for one in variations if one.name not in failed], held, log)
     return failed
 
 
@@ -93,16 +95,15 @@ def is_done(unit: Unit) -> bool:
     return (seed_folder(unit.run, unit.seed) / METRICS_FILE).exists()
 
 
-def train_unit(unit: Unit, should_stop: Stop, log: Log, held: HeldData | None = None) -> None:
+def train_unit(unit: Unit, should_stop: Stop, log: Log, held: HeldData) -> None:
     """Do one unit: train it from where it was left, and write its folder."""
     prepared = prepare(unit.cache, unit.request, log, held)
     begin(prepared, unit.run)  # it was begun, but on another machine the cache may be another one
     fit_seed(prepared, unit.run, unit.seed, should_stop, log)
 
 
-def one_after_another(wanted: Sequence[Unit], should_stop: Stop, log: Log) -> Failures:
+def one_after_another(wanted: Sequence[Unit], held: HeldData, should_stop: Stop, log: Log) -> Failures:
     """Do units in this process."""
-    held: HeldData = {}
     failures: Failures = {}
     for number, unit in enumerate(wanted, start=1):
         try:
@@ -132,8 +133,7 @@ def silent(_: str) -> None:
     """Log nothing: of many trainings at a time, epochs say little; each one's are in its history.csv."""
 
 
-def _claim_all(kind: str, cache: Path, study: Path, variations: Sequence[Variation], log: Log) -> None:
-    held: HeldData = {}
+def _claim_all(kind: str, cache: Path, study: Path, variations: Sequence[Variation], held: HeldData, log: Log) -> None:
     prepared = {}
     for one in variations:
         try:
@@ -148,8 +148,7 @@ def _claim_all(kind: str, cache: Path, study: Path, variations: Sequence[Variati
         begin(known, study / name)
 
 
-def _finish_all(cache: Path, study: Path, variations: Sequence[Variation], log: Log) -> None:
-    held: HeldData = {}
+def _finish_all(cache: Path, study: Path, variations: Sequence[Variation], held: HeldData, log: Log) -> None:
     for one in variations:
         run = study / one.name
         if (run / METRICS_FILE).exists():

@@ -6,7 +6,8 @@ from torch import nn
 
 from sadgr.train.config import Widths
 from sadgr.train.models.mfn import MFN, MemoryLSTM, MFNConfig
-from sadgr.train.models.parts import Steps, at_words
+from sadgr.train.models.parts import at_words
+from sadgr.train.models.recurrent import Steps
 from sadgr.train.ragged import Spans
 from tests.train.models.checks import (
     all_clips,
@@ -92,7 +93,7 @@ def test_lstm_is_torch_s_and_its_memories_are_the_last_ones_of_every_beginning()
         torchs.bias_hh_l0.zero_()
     spans, rows = Spans.of([2, 5, 1]), torch.randn(8, 4, dtype=torch.float64)
     steps = Steps.of(spans)
-    memories, outputs = ours(rows[steps.places], steps)
+    outputs, memories = ours(rows[steps.places], steps)
     found = {int(place): (memories[i], outputs[i]) for i, place in enumerate(steps.places)}
     for first, length in ((0, 2), (2, 5), (7, 1)):
         for count in range(1, length + 1):

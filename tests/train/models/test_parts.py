@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sadgr.train.models.parts import Layers, Pooled, Steps, at_words
+from sadgr.train.models.parts import Layers, Pooled, at_words
 from sadgr.train.ragged import Spans
 from tests.train.models.checks import all_clips, array, widths, without
 
@@ -30,20 +30,6 @@ def test_frames_stay_in_their_clip() -> None:
 def test_as_many_frames_as_words_stay_as_they_are() -> None:
     spans, video = Spans.of([4, 2]), torch.randn(6, 3)
     assert torch.equal(at_words(video, spans, spans), video)
-
-
-def test_steps_hold_each_row_once_and_know_the_one_before() -> None:
-    spans = Spans.of([2, 5, 1, 5])
-    steps = Steps.of(spans)
-    assert steps.counts.tolist() == [4, 3, 2, 2, 2]
-    # rows 0-1 are clip 0's, 2-6 clip 1's, 7 clip 2's, 8-12 clip 3's; longest first: clips 1, 3, 0, 2
-    assert steps.places.tolist() == [2, 8, 0, 7, 3, 9, 1, 4, 10, 5, 11, 6, 12]
-    rows = torch.arange(1.0, 14.0)[:, None]  # a row's number plus 1
-    stepped = rows[steps.places]
-    assert stepped[steps.last][:, 0].tolist() == [2.0, 7.0, 8.0, 13.0]
-    before = steps.before(stepped)[:, 0]
-    first = torch.isin(steps.places, torch.tensor([0, 2, 7, 8]))
-    assert torch.equal(before, torch.where(first, 0.0, stepped[:, 0] - 1))
 
 
 def test_pooled_are_means_of_own_rows_and_learned_vectors_where_there_are_none() -> None:

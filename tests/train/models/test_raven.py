@@ -8,7 +8,7 @@ from torch import nn
 from sadgr.train.config import Widths
 from sadgr.train.models.parts import frames_of_words
 from sadgr.train.models.raven import RAVEN, ModalityMixing, OneStep, RAVENConfig, shifted
-from sadgr.train.models.recurrent import all_states, final_state
+from sadgr.train.models.recurrent import final_state
 from sadgr.train.ragged import Spans
 from tests.train.models import checks
 
@@ -97,20 +97,6 @@ def test_words_take_frames_of_their_own_clip_in_order() -> None:
     places, counts = frames_of_words(Spans.of([5, 1]), Spans.of([2, 3]))
     assert counts.tolist() == [2, 3, 1, 1, 1]
     assert places.tolist() == [0, 1, 2, 3, 4, 5, 5, 5]
-
-
-def test_states_after_each_row_stand_where_their_rows_do() -> None:
-    """Of each clip's first rows alone, the last state is the one that stands there."""
-    torch.manual_seed(0)
-    layer, lengths = nn.LSTM(4, 3).double(), [2, 5, 1, 3]
-    rows = torch.randn(sum(lengths), 4, dtype=torch.float64)
-    found = all_states(layer, rows, Spans.of(lengths))
-    expected = [
-        final_state(layer, clip[: end + 1], Spans.of([end + 1]))
-        for clip in rows.split(lengths)
-        for end in range(len(clip))
-    ]
-    torch.testing.assert_close(found, torch.cat(expected))
 
 
 def test_parameters_are_as_many_as_the_formula_says() -> None:
