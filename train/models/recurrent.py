@@ -19,6 +19,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from sadgr.train.ragged import Spans
 
+PROPOSAL = 2
+"""Which of an LSTM's four gates, as torch orders them, is squashed by tanh."""
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -145,24 +148,22 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, sums: Tensor, weight: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
-        hidden = weight.shape[1]
-        gates, transposed = sums.clone(), weight.T
+        hidden, counts = weight.shape[1], steps.counts.tolist()
+        # One sigmoid serves all four, since tanh(x) = 2 sigmoid(2 x) - 1.
+        twice = torch.cat([sums.new_full((hidden,), 1.0 + (place == PROPOSAL)) for place in range(4)])
+        gates, transposed = sums * twice, (weight.T * twice).contiguous()
         states, memories = (gates.new_empty(len(gates), hidden) for _ in range(2))
-        before = 0  # where the last step's rows begin
-        for begin, end in pairwise(steps.ends):
-            gate, memory = gates[begin:end], memories[begin:end]
-            let_in, keep, proposal, out = gate.chunk(4, dim=1)
-            there = slice(before, before + end - begin)
-            if begin:
-                gate.addmm_(states[there], transposed)
-            gate[:, : 2 * hidden].sigmoid_()
-            proposal.tanh_()
-            out.sigmoid_()
-            torch.mul(let_in, proposal, out=memory)
-            if begin:
-                memory.addcmul_(keep, memories[there])
-            torch.mul(out, memory.tanh(), out=states[begin:end])
-            before = begin
+        state = memory = gates.new_zeros(counts[0], hidden)
+        parts = (gates, *gates.chunk(4, dim=1), states, memories)
+        for count, gate, let_in, keep, half, out, now, kept in zip(
+            counts, *(part.split(counts) for part in parts), strict=True
+        ):
+            if count < len(state):
+                state, memory = state[:count], memory[:count]
+            gate.addmm_(state, transposed).sigmoid_()
+            torch.mul(keep, memory, out=kept).addcmul_(let_in, half, value=2.0).sub_(let_in)
+            torch.mul(out, kept.tanh(), out=now)
+            state, memory = now, kept
         ctx.save_for_backward(gates, weight, states, memories)
         ctx.steps = steps
         return states, memories
@@ -171,28 +172,36 @@ class _Recurrence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, of_states: Tensor, of_memories: Tensor) -> tuple[Tensor, Tensor, None]:
         gates, weight, states, memories = ctx.saved_tensors
-        steps, hidden = ctx.steps, weight.shape[1]
-        let_in, keep, proposal, out = gates.chunk(4, dim=1)
-        squashed = memories.tanh()
+        hidden, counts = weight.shape[1], ctx.steps.counts.tolist()
+        let_in, keep, half, out = gates.chunk(4, dim=1)
+        proposal = 2 * half - 1
+        squashed, before = memories.tanh(), ctx.steps.before(torch.cat([states, memories], dim=1))
         # What each gate's sum gets of a memory's gradient, and the output gate's of a state's.
-        parts = [
-            proposal * let_in * (1 - let_in),
-            steps.before(memories) * keep * (1 - keep),
-            let_in * (1 - proposal**2),
-        ]
+        parts = [proposal * let_in * (1 - let_in), before[:, hidden:] * keep * (1 - keep), let_in * (1 - proposal**2)]
         share, through = torch.stack(parts, dim=1), out * (1 - squashed**2)  # (R, 3, hidden), (R, hidden)
-        of_out = squashed * out * (1 - out)
-        of_sums = torch.empty_like(gates)
-        of_states = of_states.clone()
-        after, later = 0, None  # clips that have the next step, and their memories' gradients
-        for begin, end in reversed(list(pairwise(steps.ends))):
-            of_state, of_gates = of_states[begin:end], of_sums[begin:end]
+        of_sums, of_states = torch.empty_like(gates), of_states.clone()
+        into = of_sums.view(-1, 4, hidden)
+        parts = (
+            of_states,
+            of_memories,
+            through,
+            share,
+            squashed * out * (1 - out),
+            keep,
+            of_sums,
+            into[:, :3],
+            into[:, 3],
+        )
+        after, later = 0, None  # clips that have the next step, and its gradients
+        for count, of_state, of_memory, passes, shares, to_out, keeps, of_gates, of_three, of_out in reversed(
+            list(zip(counts, *(part.split(counts) for part in parts), strict=True))
+        ):
             if later is not None:
-                of_state[:after].addmm_(of_sums[end : end + after], weight)
-            memory = torch.addcmul(of_memories[begin:end], of_state, through[begin:end])
+                of_state[:after].addmm_(later[0], weight)
+            memory = torch.addcmul(of_memory, of_state, passes)
             if later is not None:
-                memory[:after].addcmul_(later, keep[end : end + after])
-            torch.mul(share[begin:end], memory[:, None], out=of_gates[:, : 3 * hidden].view(-1, 3, hidden))
-            torch.mul(of_out[begin:end], of_state, out=of_gates[:, 3 * hidden :])
-            after, later = end - begin, memory
-        return of_sums, of_sums.T @ steps.before(states), None
+                memory[:after].addcmul_(later[1], later[2])
+            torch.mul(shares, memory.unsqueeze(1), out=of_three)
+            torch.mul(to_out, of_state, out=of_out)
+            after, later = count, (of_gates, memory, keeps)
+        return of_sums, of_sums.T @ before[:, :hidden], None
