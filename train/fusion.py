@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from sadgr.train.dropout import Dropout
+
 
 class Fusion(nn.Module):
     """Concatenate the three clip vectors and mix them in one hidden layer (eq. 19)."""
@@ -10,7 +12,7 @@ class Fusion(nn.Module):
     def __init__(self, d_text: int, d_audio: int, d_video: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.hidden = nn.Linear(d_text + d_audio + d_video, hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, text: Tensor, audio: Tensor, video: Tensor) -> Tensor:
         """Fuse (B, d_text), (B, d_audio) and (B, d_video) to (B, hidden)."""

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-MOST_PADDING = 1.25
-"""Lengths of a group: the longest is at most so many times the shortest, and 2 more."""
+MOST_PADDING = 1.6
+"""Lengths of a group: the longest is at most so many times the shortest, and 2 more. Attention alone pays for padding, and
+products of few clips cost more than what is not computed for it."""
 
 
 class Group(NamedTuple):

@@ -7,6 +7,7 @@ from torch import nn
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
+from sadgr.train.dropout import Dropout
 from sadgr.train.models.parts import Layers, Pooled
 from sadgr.train.models.protocol import Output
 
@@ -26,7 +27,7 @@ class Concat(nn.Module):
         super().__init__()
         self.pooled = Pooled(widths)
         self.layers = Layers(widths.d_text + widths.d_audio + widths.d_video, config.hidden)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.head = nn.Linear(config.hidden, widths.n_outputs)
 
     def forward(self, batch: Batch) -> Output:

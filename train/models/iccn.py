@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
+from sadgr.train.dropout import Dropout
 from sadgr.train.models.parts import Layers
 from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.models.recurrent import final_state
@@ -89,7 +90,7 @@ class ICCN(nn.Module):
         self.video_lstm = nn.LSTM(c.d_video, c.d_video)
         self.text_audio = Interaction(c.d_text, c.d_audio, c.channels, c.d_correlated)
         self.text_video = Interaction(c.d_text, c.d_video, c.channels, c.d_correlated)
-        self.dropout = nn.Dropout(c.dropout)
+        self.dropout = Dropout(c.dropout)
         self.head = nn.Linear(2 * c.d_correlated + c.d_text, widths.n_outputs)
 
     def forward(self, batch: Batch) -> Output:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
+from sadgr.train.dropout import Dropout
 from sadgr.train.models.parts import Layers, Pooled
 from sadgr.train.models.protocol import Output
 from sadgr.train.tasks import TASKS
@@ -36,7 +37,7 @@ class Late(nn.Module):
         self.pooled = Pooled(widths)
         self.networks = nn.ModuleList(
             nn.Sequential(
-                Layers(width, config.hidden), nn.Dropout(config.dropout), nn.Linear(config.hidden, widths.n_outputs)
+                Layers(width, config.hidden), Dropout(config.dropout), nn.Linear(config.hidden, widths.n_outputs)
             )
             for width in (widths.d_text, widths.d_audio, widths.d_video)
         )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
+from sadgr.train.dropout import Dropout
 from sadgr.train.models.parts import at_words
 from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.models.raven import shifted
@@ -54,7 +55,7 @@ class AdaptationGate(nn.Module):
         self.video = nn.Linear(d_video, 2 * d_text, bias=False)
         self.bias = nn.Parameter(torch.zeros(d_text))
         self.norm = nn.LayerNorm(d_text)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def shift(self, text: Tensor, audio: Tensor, video: Tensor) -> Tensor:
         """Give H, (W, Dt), of words (W, Dt), (W, Da) and (W, Dv)."""
@@ -81,7 +82,7 @@ class MAG(nn.Module):
         self.project = nn.Linear(widths.d_text, config.d_model)
         self.layer = TransformerLayer(config.d_model, config.heads, config.dropout)
         self.pooler = nn.Linear(config.d_model, config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.head = nn.Linear(config.d_model, widths.n_outputs)
 
     def forward(self, batch: Batch) -> Output:

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
+from sadgr.train.dropout import Dropout
 from sadgr.train.models.parts import at_words
 from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.models.recurrent import Steps, recurrence
@@ -61,9 +62,7 @@ class DeltaMemoryAttention(nn.Module):
 
     def __init__(self, entries: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.score = nn.Sequential(
-            nn.Linear(entries, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, entries)
-        )
+        self.score = nn.Sequential(nn.Linear(entries, hidden), nn.ReLU(), Dropout(dropout), nn.Linear(hidden, entries))
 
     def forward(self, memories: Tensor) -> Tensor:
         """Give memories c^[t-1, t] (R, entries) times their weights, which sum to 1 in a row."""
@@ -79,13 +78,13 @@ class GatedMemory(nn.Module):
         self.proposal = nn.Sequential(
             nn.Linear(entries, c.proposal_hidden),
             nn.ReLU(),
-            nn.Dropout(c.dropout),
+            Dropout(c.dropout),
             nn.Linear(c.proposal_hidden, c.memory),
             nn.Tanh(),
         )
         self.gates_hidden = [c.retain_hidden, c.update_hidden]
         self.gates = nn.Linear(entries + c.memory, c.retain_hidden + c.update_hidden)  # both gates' first layers
-        self.dropout = nn.Dropout(c.dropout)
+        self.dropout = Dropout(c.dropout)
         self.retain = nn.Linear(c.retain_hidden, c.memory)  # gamma_1's second
         self.update = nn.Linear(c.update_hidden, c.memory)  # gamma_2's
 
@@ -120,7 +119,7 @@ class MFN(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(units + c.memory, c.output_hidden),
             nn.ReLU(),
-            nn.Dropout(c.dropout),
+            Dropout(c.dropout),
             nn.Linear(c.output_hidden, widths.n_outputs),
         )
 

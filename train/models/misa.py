@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
+from sadgr.train.dropout import Dropout
 from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.models.recurrent import Steps, final, states
 from sadgr.train.ragged import Spans
@@ -84,7 +85,7 @@ class MISA(nn.Module):
             d_model, config.heads, config.feed_forward, dropout=config.fusion_dropout, batch_first=True
         )
         self.hidden = nn.Linear(6 * d_model, 3 * d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.head = nn.Linear(3 * d_model, widths.n_outputs)
 
     def forward(self, batch: Batch) -> Output:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
+from sadgr.train.dropout import Dropout
 from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.models.sadgr import WordConv
 from sadgr.train.models.stacked import FeedForward, Pairing, StackedLinear, StackedNorm
@@ -51,7 +52,7 @@ class Block(nn.Module):
         self.feed_norm = StackedNorm(stack, width)
         self.query, self.out = StackedLinear(stack, width, width), StackedLinear(stack, width, width)
         self.feed_forward = FeedForward(stack, width)
-        self.dropout = nn.Dropout(config.block_dropout)
+        self.dropout = Dropout(config.block_dropout)
 
     def forward(
         self, rows: Tensor, normal: Tensor, pairing: Pairing, keys: list[Tensor], values: list[Tensor]
@@ -118,7 +119,7 @@ class MulT(nn.Module):
         super().__init__()
         width, kernel = config.d_model, config.conv_kernel
         self.missing = MissingVectors(widths.d_text, widths.d_audio, widths.d_video)
-        self.text_dropout = nn.Dropout(config.text_dropout)
+        self.text_dropout = Dropout(config.text_dropout)
         self.text_conv = WordConv(widths.d_text, width, kernel)
         self.audio_conv = WordConv(widths.d_audio, width, kernel)
         self.video_conv = WordConv(widths.d_video, width, kernel)
@@ -128,7 +129,7 @@ class MulT(nn.Module):
         self.word_memory = Memory(2, 2 * width, config)
         self.frame_memory = Memory(1, 2 * width, config)
         self.hidden, self.residual = nn.Linear(6 * width, 6 * width), nn.Linear(6 * width, 6 * width)
-        self.output_dropout = nn.Dropout(config.output_dropout)
+        self.output_dropout = Dropout(config.output_dropout)
         self.head = nn.Linear(6 * width, widths.n_outputs)
 
     def forward(self, batch: Batch) -> Output:

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
+from sadgr.train.dropout import Dropout
 from sadgr.train.models.protocol import MissingVectors
 from sadgr.train.ragged import Spans
 
@@ -42,7 +43,7 @@ class Layers(nn.Sequential):
 
     def __init__(self, *widths: int, dropout: float = 0.0) -> None:
         layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.ReLU())]
-        super().__init__(nn.Dropout(dropout), *layers)
+        super().__init__(Dropout(dropout), *layers)
 
 
 def at_words(video: Tensor, frames: Spans, words: Spans) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
+from sadgr.train.dropout import Dropout
 from sadgr.train.models.parts import frames_of_words
 from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.models.recurrent import final_state
@@ -80,7 +81,7 @@ class RAVEN(nn.Module):
         super().__init__()
         self.beta = config.beta
         self.missing = MissingVectors(widths.d_text, widths.d_audio, widths.d_video)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.audio_map = nn.Linear(widths.d_audio, config.d_nonverbal)
         self.video_map = nn.Linear(widths.d_video, config.d_nonverbal)
         self.audio_step = OneStep(config.d_nonverbal, config.nonverbal_hidden)

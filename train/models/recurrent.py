@@ -7,7 +7,6 @@ twenty small operations of a step and as many gradients, which cost more than th
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -154,10 +153,8 @@ class _Recurrence(torch.autograd.Function):
         gates, transposed = sums * twice, (weight.T * twice).contiguous()
         states, memories = (gates.new_empty(len(gates), hidden) for _ in range(2))
         state = memory = gates.new_zeros(counts[0], hidden)
-        parts = (gates, *gates.chunk(4, dim=1), states, memories)
-        for count, gate, let_in, keep, half, out, now, kept in zip(
-            counts, *(part.split(counts) for part in parts), strict=True
-        ):
+        by_step = [torch.split(one, counts) for one in (gates, *gates.chunk(4, dim=1), states, memories)]
+        for count, gate, let_in, keep, half, out, now, kept in zip(counts, *by_step, strict=True):
             if count < len(state):
                 state, memory = state[:count], memory[:count]
             gate.addmm_(state, transposed).sigmoid_()
@@ -181,20 +178,12 @@ class _Recurrence(torch.autograd.Function):
         share, through = torch.stack(parts, dim=1), out * (1 - squashed**2)  # (R, 3, hidden), (R, hidden)
         of_sums, of_states = torch.empty_like(gates), of_states.clone()
         into = of_sums.view(-1, 4, hidden)
-        parts = (
-            of_states,
-            of_memories,
-            through,
-            share,
-            squashed * out * (1 - out),
-            keep,
-            of_sums,
-            into[:, :3],
-            into[:, 3],
-        )
+        of_out_gate = squashed * out * (1 - out)
+        columns = (of_states, of_memories, through, share, of_out_gate, keep, of_sums, into[:, :3], into[:, 3])
+        by_step = [torch.split(one, counts) for one in columns]
         after, later = 0, None  # clips that have the next step, and its gradients
         for count, of_state, of_memory, passes, shares, to_out, keeps, of_gates, of_three, of_out in reversed(
-            list(zip(counts, *(part.split(counts) for part in parts), strict=True))
+            list(zip(counts, *by_step, strict=True))
         ):
             if later is not None:
                 of_state[:after].addmm_(later[0], weight)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
+from sadgr.train.dropout import Dropout
 from sadgr.train.errors import TrainError
 from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.models.recurrent import final_state
@@ -136,7 +137,7 @@ class Task(nn.Module):
 
     def __init__(self, d_in: int, hidden: int, n_outputs: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.first = nn.Linear(d_in, hidden)
         self.second = nn.Linear(hidden, hidden)
         self.head = nn.Linear(hidden, n_outputs)

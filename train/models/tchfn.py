@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
+from sadgr.train.dropout import Dropout
 from sadgr.train.losses import info_nce
 from sadgr.train.models.mult import placed
 from sadgr.train.models.protocol import MissingVectors, Output
@@ -63,7 +64,7 @@ class TCHFN(nn.Module):
         self.join = nn.Linear(3 * width, width)
         self.middle = TransformerLayer(width, config.heads, config.dropout)
         self.hidden = nn.Linear(3 * width, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.head = nn.Linear(width, widths.n_outputs)
         self.students = nn.ModuleList(nn.Linear(width, widths.n_outputs) for _ in range(2))
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
+from sadgr.train.dropout import Dropout
 from sadgr.train.models.parts import Layers, row_a_clip
 from sadgr.train.models.protocol import MissingVectors, Output
 
@@ -25,7 +26,7 @@ class TextOnly(nn.Module):
         super().__init__()
         self.missing = MissingVectors(widths.d_text)
         self.layers = Layers(widths.d_text, config.hidden)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.head = nn.Linear(config.hidden, widths.n_outputs)
 
     def forward(self, batch: Batch) -> Output:

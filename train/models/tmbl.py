@@ -26,6 +26,7 @@ from torch.nn import functional
 
 from sadgr.train.config import Widths
 from sadgr.train.data import Batch
+from sadgr.train.dropout import Dropout
 from sadgr.train.models.misa import RecurrentVector, difference
 from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.models.stacked import StackedLinear, StackedNorm
@@ -72,7 +73,7 @@ class BindingLayer(nn.Module):
         self.attention_norm, self.norm = StackedNorm(STREAMS, width), StackedNorm(STREAMS, width)
         self.wide = StackedLinear(STREAMS, width, config.feed_forward, maps=2)
         self.narrow = StackedLinear(STREAMS, config.feed_forward, width)
-        self.dropout = nn.Dropout(config.layer_dropout)
+        self.dropout = Dropout(config.layer_dropout)
 
     def attend(self, tokens: Tensor) -> Tensor:
         """Give what each stream's tokens (6, 2 B, M), a clip's two after another, hear of those that they ask, likewise."""
@@ -110,7 +111,7 @@ class TMBL(nn.Module):
             nn.Conv1d(width, width // 2, 3, padding=1),
             nn.ReLU(),
             nn.Conv1d(width // 2, width // 2, 3, padding=1),
-            nn.Dropout(config.fusion_dropout),
+            Dropout(config.fusion_dropout),
             nn.ReLU(),
             nn.Conv1d(width // 2, widths.n_outputs, 3, padding=1),
         )

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sadgr.train.dropout import Dropout
 from sadgr.train.models.stacked import Pairing
 
 
@@ -25,7 +26,7 @@ class TransformerLayer(nn.Module):
         self.out, self.attention_norm = nn.Linear(width, width), nn.LayerNorm(width)
         self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, rows: Tensor, source: Tensor, pairing: Pairing) -> Tensor:
         """Map rows (R, M), which ask the source rows (Rs, M) of their clips, or themselves, to (R, M)."""
