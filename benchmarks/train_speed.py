@@ -157,7 +157,9 @@ class Padded(nn.Module):
         words = audio
         text, audio = model.heads(text, audio)
         text, audio = (
-            conv.conv(rows.masked_fill(~mask[..., None], 0.0).mT).mT
+            functional.conv1d(
+                rows.masked_fill(~mask[..., None], 0.0).mT, conv.weight.permute(1, 2, 0), conv.bias, padding="same"
+            ).mT
             for conv, rows in ((model.text_conv, text), (model.audio_conv, audio))
         )
         text = self._attend(text, audio, mask)

@@ -74,12 +74,11 @@ def cross_attention(layer: CrossAttention, frames: Array, words: Array) -> Array
 
 def convolution(layer: WordConv, words: Array) -> Array:
     """Eq. 12 and 13, with zeros before the first word and after the last."""
-    weight = array(layer.conv.weight)  # (d_out, d_in, kernel)
-    beyond = np.zeros((weight.shape[2] // 2, words.shape[1]))
+    weight = array(layer.weight)  # (kernel, d_out, d_in)
+    beyond = np.zeros((len(weight) // 2, words.shape[1]))
     around = np.vstack([beyond, words, beyond])
-    seen = [around[place : place + weight.shape[2]] for place in range(len(words))]
-    assert layer.conv.bias is not None
-    return np.stack([np.einsum("oik,ki->o", weight, one) for one in seen]) + array(layer.conv.bias)
+    seen = [around[place : place + len(weight)] for place in range(len(words))]
+    return np.stack([np.einsum("koi,ki->o", weight, one) for one in seen]) + array(layer.bias)
 
 
 def words_at_frames(words: Array, n_frames: int) -> Array:
@@ -198,7 +197,9 @@ def test_convolution_sees_zeros_beyond_a_clip(kernel: int) -> None:
     words, clips = draw(WORDS, 5)
     found = layer(words, WORDS)
     assert_clips(found, [convolution(layer, one) for one in clips])
-    alone = [layer.conv(part.T[None])[0].T for part in torch.split(words, WORDS.lengths.tolist())]
+    torchs = nn.Conv1d(5, 4, kernel, padding=kernel // 2).double()
+    torchs.load_state_dict({"weight": layer.weight.permute(1, 2, 0), "bias": layer.bias})
+    alone = [torchs(part.T[None])[0].T for part in torch.split(words, WORDS.lengths.tolist())]
     torch.testing.assert_close(found, torch.cat(alone))
 
 

@@ -12,7 +12,8 @@ from torch.nn import functional
 from sadgr.cache import ClipFeatures
 from sadgr.train.config import Gate, ModelConfig
 from sadgr.train.data import Batch, ClipTensors, clip_tensors, collate
-from sadgr.train.models.sadgr import SADGR
+from sadgr.train.losses import info_nce
+from sadgr.train.models.sadgr import CONTRASTIVE, SADGR
 
 Make = Callable[..., ClipFeatures]
 WITHOUT = ("", "text", "audio", "video", "text audio", "text video", "audio video", "text audio video")
@@ -95,7 +96,7 @@ def test_every_row_has_the_table_s_shape(gate: Gate, small: ModelConfig, make_cl
     }
     assert shapes == {
         "missing": (6, small.d_text),
-        "heads": (6, small.d_shared),
+        "heads": (6 + 3, small.d_shared),  # words, and the means of three
         "text_conv": (6, small.d_model),
         "audio_conv": (6, small.d_model),
         "word_attention": (6, small.d_model),
@@ -104,7 +105,6 @@ def test_every_row_has_the_table_s_shape(gate: Gate, small: ModelConfig, make_cl
         "head": (3, 1),
     }
     assert output.prediction.shape == (3, 1)
-    assert all(one.shape == (3, small.d_shared) for one in model.shared(batch))
     assert (output.gate is None) == (gate in ("none", "attention"))
     if output.gate is not None:
         assert output.gate.shape == (by_clip if gate == "audio" else by_frame)
@@ -184,11 +184,13 @@ def test_learned_vector_stands_in_for_what_is_missing(
 
 
 def test_contrast_counts_only_clips_with_both_means(small: ModelConfig, make_clip: Make) -> None:
-    batch = mixed_batch(small, make_clip)
-    text, audio = SADGR(small).shared(batch)
-    assert len(text) == len(audio) == int(batch.paired.sum()) == 3  # whole, whole, and the one without video
+    batch, model = mixed_batch(small, make_clip), SADGR(small)
+    paired = [batch.text_mean[batch.paired], batch.audio_mean[batch.paired]]
+    assert len(paired[0]) == 3  # whole, whole, and the one without video
+    expected = info_nce(*model.heads(*paired), model.heads.logit_scale())
+    torch.testing.assert_close(model(batch).losses[CONTRASTIVE], expected)
     alone: list[ClipTensors] = [clip_tensors(make_clip("a", 0, without="audio"), small)]
-    assert len(SADGR(small).shared(collate(alone))[0]) == 0
+    assert float(model(collate(alone)).losses[CONTRASTIVE].detach()) == 0.0
 
 
 @pytest.mark.parametrize(

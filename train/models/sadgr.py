@@ -18,19 +18,28 @@ CONTRASTIVE = "contrastive"
 
 
 class WordConv(nn.Module):
-    """Convolution along a clip's words that sees zeros beyond both of its ends (eq. 12-13)."""
+    """Convolution along a clip's words that sees zeros beyond both of its ends (eq. 12-13).
+
+    Attributes:
+        weight: (kernel, d_out, d_in), in the order in which it is multiplied: torch's own would be copied at each step.
+        bias: (d_out,).
+    """
 
     def __init__(self, d_in: int, d_out: int, kernel: int) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(d_in, d_out, kernel, padding=kernel // 2)
+        self.weight, self.bias = nn.Parameter(torch.empty(kernel, d_out, d_in)), nn.Parameter(torch.empty(d_out))
+        for one in (self.weight, self.bias):  # as torch's convolutions begin
+            nn.init.uniform_(one, -((kernel * d_in) ** -0.5), (kernel * d_in) ** -0.5)
 
     def forward(self, rows: Tensor, words: Spans) -> Tensor:
         """Map words (W, d_in) to (W, d_out): one product, whose parts then move to where they are seen from."""
-        weight = self.conv.weight.permute(2, 0, 1).flatten(0, 1)  # (kernel * d_out, d_in)
-        parts = nn.functional.linear(rows, weight).chunk(self.conv.kernel_size[0], dim=1)  # (W, d_out) each
+        parts = nn.functional.linear(rows, self.weight.flatten(0, 1)).chunk(len(self.weight), dim=1)  # (W, d_out) each
         middle = len(parts) // 2
-        moved = [words.shifted(part, middle - place) for place, part in enumerate(parts)]
-        return torch.stack(moved).sum(dim=0) + self.conv.bias  # type: ignore[operator]  # it has a bias
+        seen = parts[middle] + self.bias
+        for place, part in enumerate(parts):
+            if place != middle:
+                seen = seen + words.shifted(part, middle - place)
+        return seen
 
 
 class SADGR(nn.Module):
@@ -58,17 +67,27 @@ class SADGR(nn.Module):
         text_words, audio_words, video = self.missing(
             batch.present, batch.complete, (batch.text, words), (batch.audio, words), (batch.video, frames)
         )
-        text, audio = self.heads(text_words, audio_words)  # (W, S) each
+        losses: dict[str, Tensor] = {}
+        if self.training:
+            text, audio, shared = self._with_means(text_words, audio_words, batch)
+            losses[CONTRASTIVE] = info_nce(*shared, self.heads.logit_scale())
+        else:
+            text, audio = self.heads(text_words, audio_words)  # (W, S) each
         text, audio = self.text_conv(text, words), self.audio_conv(audio, words)  # (W, M) each
         text = self.word_attention(text, audio, words)  # (W, M)
         guided, gate = self._guided(video, frames, audio_words, words)  # (B, Dv)
         fused = self.fusion(words.mean(text), words.mean(audio), guided)  # (B, fusion_hidden)
-        losses = {CONTRASTIVE: info_nce(*self.shared(batch), self.heads.logit_scale())} if self.training else {}
         return Output(self.head(fused), losses, gate)  # head: eq. 20
 
-    def shared(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Project the means of the P clips that have both, for L_con: text and audio, (P, S) each."""
-        return self.heads(batch.text_mean[batch.paired], batch.audio_mean[batch.paired])  # type: ignore[no-any-return]
+    def _with_means(self, text: Tensor, audio: Tensor, batch: Batch) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """Project words, (W, S) each, and, for L_con, the means of the P clips that have both, (P, S) each.
+
+        Each head takes both in one product: a second one over so few rows costs a quarter of the first, and its gradient as much.
+        """
+        means = batch.text_mean[batch.paired], batch.audio_mean[batch.paired]
+        rows = [torch.cat([words, mean]) for words, mean in zip((text, audio), means, strict=True)]
+        (text, text_mean), (audio, audio_mean) = (one.split([len(text), len(means[0])]) for one in self.heads(*rows))
+        return text, audio, (text_mean, audio_mean)
 
     def _guided(self, video: Tensor, frames: Spans, audio: Tensor, words: Spans) -> tuple[Tensor, Tensor | None]:
         """Return each clip's video as its audio lets it pass, averaged over frames, (B, Dv), and the gate."""
