@@ -55,13 +55,13 @@ class _InfoNCE(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         text, audio, text_norms, audio_norms, scale, gradient = ctx.saved_tensors
-        gradient = gradient * (upstream * scale)  # (P, P)
         of_text, of_audio = gradient @ audio, gradient.T @ text  # (P, S) each
         along_text, along_audio = torch.linalg.vecdot(of_text, text), torch.linalg.vecdot(of_audio, audio)  # (P,)
+        of_cosines = upstream * scale  # what the logits' gradient is to be multiplied with: cheaper here than there
         return (
-            _through_unit(of_text, text, along_text, text_norms),
-            _through_unit(of_audio, audio, along_audio, audio_norms),
-            along_text.sum() / scale,  # the logits' gradient times the cosines, summed
+            _through_unit(of_text, text, along_text, of_cosines / text_norms),
+            _through_unit(of_audio, audio, along_audio, of_cosines / audio_norms),
+            along_text.sum() * upstream,  # the logits' gradient times the cosines, summed
             None,
         )
 
@@ -72,9 +72,9 @@ def _unit(rows: Tensor) -> tuple[Tensor, Tensor]:
     return rows / norms, norms
 
 
-def _through_unit(gradient: Tensor, unit: Tensor, along: Tensor, norms: Tensor) -> Tensor:
+def _through_unit(gradient: Tensor, unit: Tensor, along: Tensor, factors: Tensor) -> Tensor:
     """Gradient of the rows from that of their unit vectors (P, S), in place: what points along a row changes nothing."""
-    return gradient.addcmul_(unit, along[:, None], value=-1).div_(norms)
+    return gradient.addcmul_(unit, along[:, None], value=-1).mul_(factors)
 
 
 def total_loss(task: Tensor, losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

@@ -8,6 +8,8 @@ from torch.nn import functional
 
 RANKS = (1, 5, 10)
 CHUNK_ROWS = 1024
+TIE = 1e-6
+"""Cosines that are less apart are equal but for rounding."""
 
 
 @torch.no_grad()
@@ -26,21 +28,35 @@ def retrieval_metrics(text: Tensor, audio: Tensor, transcripts: Tensor | None = 
         `modality_gap`, the distance between the mean text and the mean audio embedding on the unit sphere.
     """
     text, audio = functional.normalize(text, dim=-1), functional.normalize(audio, dim=-1)
-    found = {"t2a": _ranks(text, audio, transcripts), "a2t": _ranks(audio, text, transcripts)}
+    if transcripts is None:
+        found = dict(zip(("t2a", "a2t"), _ranks_of_pairs(text, audio), strict=True))
+    else:
+        found = {"t2a": _ranks(text, audio, transcripts), "a2t": _ranks(audio, text, transcripts)}
     recalls = {f"{way}_R@{k}": float((ranks < k).float().mean()) for way, ranks in found.items() for k in RANKS}
     return recalls | {"modality_gap": float((text.mean(dim=0) - audio.mean(dim=0)).norm())}
 
 
-def _ranks(queries: Tensor, keys: Tensor, transcripts: Tensor | None) -> Tensor:
-    """(P,) how many other keys are at least as near to query i as its own; in chunks, since P x P may not fit."""
+def _ranks_of_pairs(text: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+    """Say for each text, (P,), how many other audios are at least as near as its own, and for each audio how many texts.
+
+    In chunks, since P x P may not fit; one product tells both.
+    """
+    least = torch.linalg.vecdot(text, audio) - TIE  # (P,) at most the own cosine, which therefore counts itself: less 1
+    of_text, of_audio = torch.empty_like(least), torch.full_like(least, -1.0)
+    for start in range(0, len(text), CHUNK_ROWS):
+        chunk = slice(start, start + CHUNK_ROWS)
+        similarity = text[chunk] @ audio.T  # (rows, P)
+        of_text[chunk] = torch.ge(similarity, least[chunk, None]).sum(dim=1) - 1
+        of_audio += torch.ge(similarity, least).sum(dim=0)
+    return of_text, of_audio
+
+
+def _ranks(queries: Tensor, keys: Tensor, transcripts: Tensor) -> Tensor:
+    """Say for each query, (P,), how many keys of other transcripts are at least as near as the nearest of its own."""
     parts = []
     for start in range(0, len(queries), CHUNK_ROWS):
         similarity = queries[start : start + CHUNK_ROWS] @ keys.T  # (rows, P)
-        if transcripts is None:
-            own = similarity.diagonal(offset=start)[:, None]  # (rows, 1)
-            parts.append((similarity >= own).sum(dim=1) - 1)
-            continue
         same = transcripts[start : start + CHUNK_ROWS, None] == transcripts[None, :]  # (rows, P)
         own = similarity.masked_fill(~same, -math.inf).amax(dim=1, keepdim=True)  # (rows, 1)
-        parts.append(((similarity >= own) & ~same).sum(dim=1))
+        parts.append(((similarity >= own - TIE) & ~same).sum(dim=1))
     return torch.cat(parts)
