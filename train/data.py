@@ -143,13 +143,13 @@ class Clips:
         frame_rows = self._rows(self._first_frame[numbers], frames)
         places = torch.from_numpy(numbers).to(self.device)
         return Batch(
-            text=self._text[word_rows].float(),
-            audio=self._audio[word_rows].float(),
+            text=self._text.index_select(0, word_rows).float(),
+            audio=self._audio.index_select(0, word_rows).float(),
             words=Spans(torch.from_numpy(words), self.device),
-            video=self._video[frame_rows].float(),
+            video=self._video.index_select(0, frame_rows).float(),
             frames=Spans(torch.from_numpy(frames), self.device),
-            text_mean=self._text_mean[places].float(),
-            audio_mean=self._audio_mean[places].float(),
+            text_mean=self._text_mean.index_select(0, places).float(),
+            audio_mean=self._audio_mean.index_select(0, places).float(),
             present=self.present[places],
             complete=self._has[numbers].all(dim=0),
             paired=self._paired[places],

@@ -95,7 +95,7 @@ class Spans:
 
     def spread(self, values: Tensor) -> Tensor:
         """Give each row its clip's vector: (B, D) to (R, D)."""
-        return values[self.owners]
+        return values.index_select(0, self.owners)
 
     @cached_property
     def _weights(self) -> Tensor:
@@ -156,7 +156,7 @@ class Groups:
 
         Rows are split at once: slices taken one by one would each have a gradient as large as the whole.
         """
-        rows = rows if self._sorting is None else rows[self._sorting]
+        rows = rows if self._sorting is None else rows.index_select(0, self._sorting)
         parts = torch.split(rows, [group.n_rows for group in self])
         return [group.padded(part) for group, part in zip(self, parts, strict=True)]
 
@@ -164,7 +164,7 @@ class Groups:
         """Put what was computed group by group, (b, L, D) each, back into the rows' own order, (R, D)."""
         parts = [group.flat(one) for group, one in zip(self, padded, strict=True)]
         rows = torch.cat(parts) if len(parts) > 1 else parts[0]
-        return rows if self._sorting is None else rows[self._unsorting]
+        return rows if self._sorting is None else rows.index_select(0, self._unsorting)
 
     @cached_property
     def _unsorting(self) -> Tensor:

@@ -128,7 +128,7 @@ class MFN(nn.Module):
         words, steps = batch.words, Steps.of(batch.words)
         video = at_words(batch.video, batch.frames, words)  # (W, Dv)
         views = self.missing(batch.present, batch.complete, (batch.text, words), (batch.audio, words), (video, words))
-        told = [lstm(view[steps.places], steps) for lstm, view in zip(self.lstms, views, strict=True)]
+        told = [lstm(view.index_select(0, steps.places), steps) for lstm, view in zip(self.lstms, views, strict=True)]
         memories = torch.cat([memory for _, memory in told], dim=1)  # (W, units)
         attended = self.attention(torch.cat([steps.before(memories), memories], dim=1))  # (W, 2 units)
         kept = self.memory(attended, steps)  # (W, memory)

@@ -59,7 +59,7 @@ class RecurrentVector(nn.Module):
     def forward(self, rows: Tensor, spans: Spans) -> Tensor:
         """Map rows (R, d_in) to (B, 4 * hidden)."""
         steps = Steps.of(spans)
-        below = states(self.first, rows[steps.places], steps)  # (R, 2 * hidden)
+        below = states(self.first, rows.index_select(0, steps.places), steps)  # (R, 2 * hidden)
         above = states(self.second, self.norm(below), steps)
         return torch.cat([final(self.first, below, steps), final(self.second, above, steps)], dim=1)
 

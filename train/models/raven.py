@@ -98,7 +98,7 @@ class RAVEN(nn.Module):
         )
         audio = self.audio_step(self.audio_map(self.dropout(audio)))  # (W, H)
         places, counts = frames_of_words(frames, words)
-        seen = self.video_map(self.dropout(video))[places]  # frames, word after word
+        seen = self.video_map(self.dropout(video)).index_select(0, places)  # frames, word after word
         video = final_state(self.video_lstm, seen, Spans(counts, frames.device))  # (W, H)
         moved = shifted(text, self.mixing(text, audio, video), self.beta)
         return Output(self.head(final_state(self.word_lstm, self.dropout(moved), words)))

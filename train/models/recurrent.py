@@ -71,7 +71,7 @@ class Steps:
 
     def before(self, values: Tensor) -> Tensor:
         """Give for each row, step by step, (R, D), what the one before it has; zeros for the first."""
-        return functional.pad(values, (0, 0, 1, 0))[self.previous]
+        return functional.pad(values, (0, 0, 1, 0)).index_select(0, self.previous)
 
 
 def final_state(lstm: nn.LSTM, rows: Tensor, spans: Spans) -> Tensor:
@@ -86,7 +86,7 @@ def final_state(lstm: nn.LSTM, rows: Tensor, spans: Spans) -> Tensor:
         (B, directions * hidden).
     """
     steps = Steps.of(spans)
-    return final(lstm, states(lstm, rows[steps.places], steps), steps)
+    return final(lstm, states(lstm, rows.index_select(0, steps.places), steps), steps)
 
 
 def all_states(lstm: nn.LSTM, rows: Tensor, spans: Spans) -> Tensor:
@@ -101,7 +101,7 @@ def all_states(lstm: nn.LSTM, rows: Tensor, spans: Spans) -> Tensor:
         (R, directions * hidden), in the rows' own order.
     """
     steps = Steps.of(spans)
-    return states(lstm, rows[steps.places], steps)[steps.back]
+    return states(lstm, rows.index_select(0, steps.places), steps).index_select(0, steps.back)
 
 
 def states(lstm: nn.LSTM, rows: Tensor, steps: Steps) -> Tensor:
@@ -111,15 +111,15 @@ def states(lstm: nn.LSTM, rows: Tensor, steps: Steps) -> Tensor:
     forwards, _ = recurrence(rows, steps, *lstm.all_weights[0])
     if not lstm.bidirectional:
         return forwards
-    backwards, _ = recurrence(rows[steps.mirrored], steps, *lstm.all_weights[1])
-    return torch.cat([forwards, backwards[steps.mirrored]], dim=1)
+    backwards, _ = recurrence(rows.index_select(0, steps.mirrored), steps, *lstm.all_weights[1])
+    return torch.cat([forwards, backwards.index_select(0, steps.mirrored)], dim=1)
 
 
 def final(lstm: nn.LSTM, told: Tensor, steps: Steps) -> Tensor:
     """Give of what `states` told, (R, directions * hidden), what is left at each clip's end, (B, directions * hidden)."""
     ends = [steps.last, steps.first] if lstm.bidirectional else [steps.last]
     parts = told.chunk(len(ends), dim=1)
-    return torch.cat([part[end] for part, end in zip(parts, ends, strict=True)], dim=1)
+    return torch.cat([part.index_select(0, end) for part, end in zip(parts, ends, strict=True)], dim=1)
 
 
 def recurrence(
