@@ -1,4 +1,4 @@
-"""One shard: an immutable HDF5 file of up to some hundred clips of one feature set.
+"""One shard: an immutable HDF5 file of clips of one feature set.
 
 The first 512 bytes are an HDF5 user block in plain text (`head -c 512 shard.h5` shows it): format, feature set, length
 and SHA-256 of all that follows. So a truncated file is known by its size alone, a flipped bit anywhere is found by one
@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from sadgr.cache.errors import ShardGoneError, ShardInvalidError
-from sadgr.cache.hdf5_memory import bound_structure
+from sadgr.cache.hdf5_memory import MOST_BYTES, bound_structure
 from sadgr.cache.ids import escape
 from sadgr.cache.schema import ARRAYS, FORMAT_VERSION, Array, ClipRecord, FeatureSetSpec, stored_arrays
 
@@ -56,7 +56,7 @@ def encode_shard(spec: FeatureSetSpec, records: Sequence[ClipRecord]) -> bytes:
     stored = [stored_arrays(spec.modality, record) for record in records]
     # In memory first: a full disk then meets a plain write, not HDF5 in the middle of its own bookkeeping.
     with h5py.File("shard", "w", driver="core", backing_store=False, userblock_size=HEADER_BYTES, libver=HDF5) as file:
-        bound_structure(file)
+        bound_structure(file, MOST_BYTES // 2)  # 1 MB and more take longer
         _table(file, "ids", _fixed_text(ids))
         _table(file, "sources", _fixed_text([record.source for record in records]))
         _table(file, "present", np.array([record.present for record in records], dtype=np.uint8))

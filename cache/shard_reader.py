@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from sadgr.cache.errors import ShardGoneError, ShardInvalidError
-from sadgr.cache.hdf5_memory import bound_structure
+from sadgr.cache.hdf5_memory import bound_structure, structure_bytes
 from sadgr.cache.ids import escape
 from sadgr.cache.schema import ARRAYS, Array, ClipRecord
 from sadgr.cache.shard import read_header
@@ -43,7 +43,7 @@ class ShardReader:
         try:
             # What is published never changes, so no lock is needed; many network file systems have none.
             self._file = h5py.File(path, "r", locking=False)
-            bound_structure(self._file)
+            bound_structure(self._file, structure_bytes(header.size_bytes))
         except FileNotFoundError as error:
             raise ShardGoneError(f"{path} is gone") from error
         except OSError as error:

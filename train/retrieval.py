@@ -41,12 +41,13 @@ def _ranks_of_pairs(text: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
 
     In chunks, since P x P may not fit; one product tells both.
     """
-    least = torch.linalg.vecdot(text, audio) - TIE  # (P,) at most the own cosine, which therefore counts itself: less 1
-    of_text, of_audio = torch.empty_like(least), torch.full_like(least, -1.0)
+    least = torch.linalg.vecdot(text, audio) - TIE  # (P,)
+    of_text, of_audio = torch.empty_like(least), torch.zeros_like(least)
     for start in range(0, len(text), CHUNK_ROWS):
         chunk = slice(start, start + CHUNK_ROWS)
         similarity = text[chunk] @ audio.T  # (rows, P)
-        of_text[chunk] = torch.ge(similarity, least[chunk, None]).sum(dim=1) - 1
+        similarity.diagonal(offset=start).fill_(-math.inf)  # its own is no other
+        of_text[chunk] = torch.ge(similarity, least[chunk, None]).sum(dim=1).to(least.dtype)
         of_audio += torch.ge(similarity, least).sum(dim=0)
     return of_text, of_audio
 

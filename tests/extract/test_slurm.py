@@ -205,7 +205,20 @@ def test_the_signal_is_passed_on_and_the_end_is_waited_for(slurm, tmp_path, scri
     assert (slurm / "published").exists() == published and (slurm / "requeue-7_2").exists()
 
 
-def started(script: str) -> tuple[subprocess.Popen, list[str]]:
+@pytest.mark.parametrize("script", ["align.sbatch", "extract.sbatch"])
+def test_a_signal_before_there_is_a_worker_reaches_it(slurm, tmp_path, script):
+    """Between the program's start and the line that names it."""
+    program = '#!/bin/bash\ntouch "$FAKE_SLURM/begun"\nfor i in {1..200}; do sleep 0.05; done\n'
+    for name in ("sadgr-align", "sadgr-extract"):
+        put(tmp_path / "bin" / name, program)
+    early = (SCRIPTS / script).read_text().replace("worker=$!\n", 'kill -TERM "$$"\nworker=$!\n')
+    put(tmp_path / "early.sbatch", early)
+    run, begun = started(tmp_path / "early.sbatch"), time.monotonic()
+    assert run[0].wait(10) == 75 and time.monotonic() - begun < 5
+    assert (slurm / "requeue-7_2").exists()
+
+
+def started(script: str | Path) -> tuple[subprocess.Popen, list[str]]:
     """Task 2 of an array, whose job's own id is that of the array."""
     line = ["bash", str(SCRIPTS / script), "source", "cache", "demo"]
     ids = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2", "SLURM_JOB_ID": "7"}

@@ -117,6 +117,15 @@ def test_other_pairs_do_not_continue_a_training(tmp_path: Path) -> None:
         run(tmp_path, shared=False)
 
 
+def test_digest_tells_each_part() -> None:
+    pairs = repeated(synthetic_pairs(64, 1), torch.arange(64))
+    assert pairs.transcripts is not None and pairs.digest() == replace(pairs).digest()
+    parts = {"text": pairs.text + 1, "audio": pairs.audio + 1, "transcripts": pairs.transcripts + 1}
+    others = [replace(pairs, **{name: values}) for name, values in parts.items()]  # type: ignore[arg-type]
+    others += [replace(pairs, transcripts=None), replace(pairs, text=pairs.audio, audio=pairs.text)]
+    assert len({one.digest() for one in (pairs, *others)}) == 6
+
+
 def test_duplicates_are_found_where_they_are_masked(tmp_path: Path) -> None:
     """Every transcript is there four times, so that no text can tell its own audio from three others."""
     found = {}
@@ -193,6 +202,11 @@ def test_retrieval_passes_over_duplicates() -> None:
 
 def test_embeddings_that_are_all_alike_find_nothing() -> None:
     scores = retrieval_metrics(torch.ones(30, 4), torch.ones(30, 4))
+    nearly = torch.ones(30, 4, dtype=torch.float64)
+    nearly[:, 0] += torch.arange(30) * 1e-9  # no more than rounding may do
+    for transcripts in (None, torch.arange(30)):
+        told = retrieval_metrics(nearly, nearly.flip(0), transcripts)
+        assert told["t2a_R@10"] == told["a2t_R@10"] == 0.0
     assert scores["t2a_R@10"] == 0.0 and scores["modality_gap"] == pytest.approx(0.0, abs=1e-6)
 
 

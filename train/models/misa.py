@@ -19,7 +19,7 @@ from sadgr.train.config import Widths
 from sadgr.train.data import Batch
 from sadgr.train.dropout import Dropout
 from sadgr.train.models.protocol import MissingVectors, Output
-from sadgr.train.models.recurrent import Steps, final, states
+from sadgr.train.models.recurrent import Steps, at_ends, run_steps
 from sadgr.train.ragged import Spans
 
 SIMILARITY, DIFFERENCE, RECONSTRUCTION = "similarity", "difference", "reconstruction"
@@ -59,9 +59,9 @@ class RecurrentVector(nn.Module):
     def forward(self, rows: Tensor, spans: Spans) -> Tensor:
         """Map rows (R, d_in) to (B, 4 * hidden)."""
         steps = Steps.of(spans)
-        below = states(self.first, rows.index_select(0, steps.places), steps)  # (R, 2 * hidden)
-        above = states(self.second, self.norm(below), steps)
-        return torch.cat([final(self.first, below, steps), final(self.second, above, steps)], dim=1)
+        below = run_steps(self.first, rows.index_select(0, steps.places), steps)  # (R, 2 * hidden)
+        above = run_steps(self.second, self.norm(below), steps)
+        return torch.cat([at_ends(self.first, below, steps), at_ends(self.second, above, steps)], dim=1)
 
 
 class MISA(nn.Module):

@@ -60,11 +60,6 @@ class Steps:
         return cls(there[0], torch.from_numpy(counts), *there[1:])
 
     @cached_property
-    def ends(self) -> list[int]:
-        """Where each step's rows end; 0 first."""
-        return [0, *self.counts.cumsum(0).tolist()]
-
-    @cached_property
     def back(self) -> Tensor:
         """(R,) for each row, end to end, its place step by step."""
         return torch.argsort(self.places)
@@ -86,7 +81,7 @@ def final_state(lstm: nn.LSTM, rows: Tensor, spans: Spans) -> Tensor:
         (B, directions * hidden).
     """
     steps = Steps.of(spans)
-    return final(lstm, states(lstm, rows.index_select(0, steps.places), steps), steps)
+    return at_ends(lstm, run_steps(lstm, rows.index_select(0, steps.places), steps), steps)
 
 
 def all_states(lstm: nn.LSTM, rows: Tensor, spans: Spans) -> Tensor:
@@ -101,10 +96,10 @@ def all_states(lstm: nn.LSTM, rows: Tensor, spans: Spans) -> Tensor:
         (R, directions * hidden), in the rows' own order.
     """
     steps = Steps.of(spans)
-    return states(lstm, rows.index_select(0, steps.places), steps).index_select(0, steps.back)
+    return run_steps(lstm, rows.index_select(0, steps.places), steps).index_select(0, steps.back)
 
 
-def states(lstm: nn.LSTM, rows: Tensor, steps: Steps) -> Tensor:
+def run_steps(lstm: nn.LSTM, rows: Tensor, steps: Steps) -> Tensor:
     """Run a layer over rows (R, D), step by step; gives (R, directions * hidden) in the same order."""
     if rows.is_cuda:
         return lstm(PackedSequence(rows, steps.counts))[0].data  # type: ignore[no-any-return]  # torch: __call__ is Any
@@ -115,8 +110,8 @@ def states(lstm: nn.LSTM, rows: Tensor, steps: Steps) -> Tensor:
     return torch.cat([forwards, backwards.index_select(0, steps.mirrored)], dim=1)
 
 
-def final(lstm: nn.LSTM, told: Tensor, steps: Steps) -> Tensor:
-    """Give of what `states` told, (R, directions * hidden), what is left at each clip's end, (B, directions * hidden)."""
+def at_ends(lstm: nn.LSTM, told: Tensor, steps: Steps) -> Tensor:
+    """Give of what `run_steps` told, (R, directions * hidden), what is left at each clip's end, (B, directions * hidden)."""
     ends = [steps.last, steps.first] if lstm.bidirectional else [steps.last]
     parts = told.chunk(len(ends), dim=1)
     return torch.cat([part.index_select(0, end) for part, end in zip(parts, ends, strict=True)], dim=1)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sadgr.train.heads import ProjectionHeads
+from sadgr.train.retrieval import TIE
 
 NEIGHBOURS = 5
 CHUNK_ROWS = 1024
@@ -60,7 +61,7 @@ def nearest(
         part = queries[start : start + CHUNK_ROWS]
         cosines = torch.stack([_cosines(one, text, audio, part, backwards) for one in heads]).mean(dim=0)  # (q, P)
         own = cosines.gather(1, part[:, None])  # (q, 1)
-        ranks = (cosines >= own).sum(dim=1)
+        ranks = (cosines >= own - TIE).sum(dim=1)
         top = cosines.topk(min(NEIGHBOURS, cosines.shape[1]), dim=1)
         found += [
             Near(tuple(places), tuple(values), float(mine), int(rank), len(text))

@@ -94,17 +94,19 @@ def _outcome(future: Running) -> BaseException | None:
 
 
 def _shared(held: HeldData, log: Log) -> HeldData:
-    """Move data to memory that processes share, where there is room; otherwise, and on a GPU, each of them reads its own."""
+    """Move data to memory that processes share, where there is room; otherwise, and on a GPU, let go of them: each reads its own."""
     columns = [column for data in held.values() for clips in data.splits.values() for column in clips.columns]
     size = sum(column.nbytes for column in columns)
     if any(column.is_cuda for column in columns):
-        return {}
+        held.clear()
+        return held
     if SHARED_MEMORY.exists() and (free := shutil.disk_usage(SHARED_MEMORY).free) < size + SPARED_BYTES:
         log(
             f"features take {size / 2**20:.0f} MiB, and {SHARED_MEMORY}, by which processes share memory, has {free / 2**20:.0f} MiB left: "
             "each process reads a copy of its own (in a container, a larger --shm-size lets them share)"
         )
-        return {}
+        held.clear()
+        return held
     for column in columns:
         column.share_memory_()  # type: ignore[no-untyped-call]
     return held

@@ -43,10 +43,11 @@ def _tuned(
     paths: Sequence[Path],
     most: int | None,
     wanted: Sequence[Unit],
-    held: HeldData,  # other nodes read their own
+    held: HeldData,
     should_stop: Stop,
     log: Log,
 ) -> Failures:
+    held.clear()  # nodes read their own
     study = wanted[0].run.parent
     with joined(address, paths, log) as resources, _own_folder(study / TUNE_FOLDER) as folder:
         errors = _run_trials(wanted, folder, most, resources, should_stop, log)
