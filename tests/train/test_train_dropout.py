@@ -36,6 +36,17 @@ def test_the_gradient_goes_where_the_value_went() -> None:
     torch.testing.assert_close(rows.grad * rows, told)
 
 
+@pytest.mark.parametrize("p", [0.0, 0.4])
+def test_what_is_left_is_added(p: float) -> None:
+    layer, rows, given = Dropout(p), torch.randn(6, 5), torch.randn(6, 5)
+    for mode in (True, False):
+        layer.train(mode)
+        torch.manual_seed(0)
+        expected = rows + layer(given)
+        torch.manual_seed(0)
+        torch.testing.assert_close(layer.added(rows, given), expected)
+
+
 def test_torch_s_seed_decides() -> None:
     layer, rows = Dropout(0.4), torch.ones(50, 3)
     told = []

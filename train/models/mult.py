@@ -59,8 +59,8 @@ class Block(nn.Module):
     ) -> Tensor:
         """Map rows (S, R, width), whose norm is `normal`, to rows of the same shape; keys and values as `attend` reads them."""
         attended = self.out(pairing.attend(self.query(normal), keys, values, self.heads))
-        rows = rows + self.dropout(attended)
-        return rows + self.dropout(self.feed_forward(self.feed_norm(rows)))  # type: ignore[no-any-return]
+        rows = self.dropout.added(rows, attended)
+        return self.dropout.added(rows, self.feed_forward(self.feed_norm(rows)))
 
 
 class CrossModal(nn.Module):

@@ -134,4 +134,4 @@ class FeedForward(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map (S, R, width) to (S, R, width)."""
-        return self.narrow(self.wide(rows).relu())  # type: ignore[no-any-return]  # torch: __call__ is Any
+        return self.narrow(self.wide(rows).relu_())  # type: ignore[no-any-return]  # torch: __call__ is Any

@@ -85,9 +85,9 @@ class BindingLayer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map (6, 2 B, M) to the same."""
-        tokens = self.attention_norm(tokens + self.dropout(self.attend(tokens)))
+        tokens = self.attention_norm(self.dropout.added(tokens, self.attend(tokens)))
         gate, value = self.wide(tokens).chunk(2, dim=2)
-        return self.norm(tokens + self.dropout(self.narrow(gate.relu() * value)))  # type: ignore[no-any-return]
+        return self.norm(self.dropout.added(tokens, self.narrow(gate.relu() * value)))  # type: ignore[no-any-return]
 
 
 class TMBL(nn.Module):

@@ -32,9 +32,9 @@ class TransformerLayer(nn.Module):
         """Map rows (R, M), which ask the source rows (Rs, M) of their clips, or themselves, to (R, M)."""
         keys, values = pairing.gathered(self.key_value(source)[None], self.width)
         attended = pairing.attend(self.query(rows)[None], keys, values, self.heads)[0]
-        rows = self.attention_norm(rows + self.dropout(self.out(attended)))
+        rows = self.attention_norm(self.dropout.added(rows, self.out(attended)))
         wide: Tensor = functional.gelu(self.wide(rows))
-        return self.norm(rows + self.dropout(self.narrow(wide)))  # type: ignore[no-any-return]  # torch: __call__ is Any
+        return self.norm(self.dropout.added(rows, self.narrow(wide)))  # type: ignore[no-any-return]  # torch: __call__ is Any
 
 
 def require_divides(heads: int, width: int, name: str) -> None:
