@@ -76,7 +76,7 @@ PAIRS = {
     "LMF": Pair("lmf", lambda: LMF(WIDTHS, LMFConfig(128, 64, 16, 128, 3)), batches=40),
     "TFN": Pair("tfn", lambda: TFN(WIDTHS, TFNConfig(128, 32, 32, 128, 64))),
     "MFN": Pair("mfn", lambda: MFN(WIDTHS)),
-    "MulT": Pair("mult", lambda: MulT(WIDTHS, MulTConfig(d_model=50, heads=10, conv_kernel=5)), batches=4),
+    "MulT": Pair("mult", lambda: MulT(WIDTHS, MulTConfig(d_model=50, heads=10, conv_kernel=5)), batches=20),
     "Self-MM": Pair("self_mm", lambda: SelfMM(WIDTHS), batches=2),
     "MISA": Pair("misa", lambda: MISA(WIDTHS), batches=2),
     "MISA, LSTMs as wide as MMSA's": Pair("misa", lambda: MISA(WIDTHS, MISAConfig(d_recurrent=WIDTH)), batches=2),
