@@ -4,6 +4,9 @@ import h5py
 
 PART_OF_FILE = 64
 LEAST_BYTES, MOST_BYTES = 32 * 2**10, 512 * 2**10
+"""Of a shard that is read."""
+WRITING_BYTES = 256 * 2**10
+"""Of one that is written; with 1 MB and more it takes longer."""
 
 
 def structure_bytes(file_bytes: int) -> int:

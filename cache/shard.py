@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from sadgr.cache.errors import ShardGoneError, ShardInvalidError
-from sadgr.cache.hdf5_memory import MOST_BYTES, bound_structure
+from sadgr.cache.hdf5_memory import WRITING_BYTES, bound_structure
 from sadgr.cache.ids import escape
 from sadgr.cache.schema import ARRAYS, FORMAT_VERSION, Array, ClipRecord, FeatureSetSpec, stored_arrays
 
@@ -56,7 +56,7 @@ def encode_shard(spec: FeatureSetSpec, records: Sequence[ClipRecord]) -> bytes:
     stored = [stored_arrays(spec.modality, record) for record in records]
     # In memory first: a full disk then meets a plain write, not HDF5 in the middle of its own bookkeeping.
     with h5py.File("shard", "w", driver="core", backing_store=False, userblock_size=HEADER_BYTES, libver=HDF5) as file:
-        bound_structure(file, MOST_BYTES // 2)  # 1 MB and more take longer
+        bound_structure(file, WRITING_BYTES)
         _table(file, "ids", _fixed_text(ids))
         _table(file, "sources", _fixed_text([record.source for record in records]))
         _table(file, "present", np.array([record.present for record in records], dtype=np.uint8))
