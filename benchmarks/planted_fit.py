@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sadgr.train.batch import Batch
 from sadgr.train.config import FitConfig, Gate, ModelConfig
-from sadgr.train.data import Batch, Clips
+from sadgr.train.data import Clips
 from sadgr.train.fit import fit
 from sadgr.train.gather import FitData
 from sadgr.train.models.sadgr import SADGR
@@ -100,7 +101,7 @@ def gate_figures(model: SADGR, clips: Clips, honest: Array) -> dict[str, float]:
     batch = clips.batch(range(len(clips)))
     truth = honest[batch.numbers.numpy()]  # a batch has an order of its own
     output = model(batch)
-    opposite = model(replace(batch, video=-batch.video))
+    opposite = model(batch.with_rows(video=-batch.video))
     moved = (output.prediction - opposite.prediction)[:, 0].abs().numpy()
     found = {"leak": float(moved[truth == 0].mean() / moved[truth == 1].mean())}
     if output.gate is None:

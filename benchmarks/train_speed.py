@@ -24,8 +24,9 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from sadgr.cache.allocator import keep_freed_memory
+from sadgr.train.batch import Batch
 from sadgr.train.config import FitConfig, ModelConfig
-from sadgr.train.data import Batch, Clips, ClipTensors
+from sadgr.train.data import Clips, ClipTensors
 from sadgr.train.loop import adamw, batches, without_denormals
 from sadgr.train.losses import info_nce, total_loss
 from sadgr.train.models.protocol import Output

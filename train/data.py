@@ -1,20 +1,27 @@
-"""One clip as tensors, many clips as columns, and some of them as a batch."""
+"""One clip as tensors, many clips as columns, and some of them chosen as a batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sadgr.train.batch import Batch, Features
 from sadgr.train.config import AudioMean, ModelConfig, Widths
 from sadgr.train.errors import TrainError
+from sadgr.train.modalities import MODALITIES
 from sadgr.train.ragged import Spans
 
 if TYPE_CHECKING:
     from sadgr.cache import ClipFeatures
+
+VIDEO = MODALITIES.index("video")
+CHUNK_CLIPS = 64
+"""Clips whose means are taken at once."""
 
 FloatArray = NDArray[np.float32]
 
@@ -44,49 +51,6 @@ class ClipTensors:
     present: tuple[bool, bool, bool]
     paired: bool
     target: tuple[float, ...] = (0.0,)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B clips, their sequences end to end.
-
-    Attributes:
-        text: (sum of N, Dt) float32 words.
-        audio: (sum of N, Da) float32 the same words, spoken.
-        words: How words belong to clips.
-        video: (sum of Lv, Dv) float32 frames.
-        frames: How frames belong to clips.
-        text_mean: (B, Dt) float32.
-        audio_mean: (B, Da) float32.
-        present: (B, 3) bool: text, audio, video.
-        complete: (3,) bool on the CPU: whether all clips have it. What stands in for nothing costs nothing.
-        paired: (B,) bool, both means are there.
-        target: (B, T) float32.
-        numbers: (B,) int64 number of each clip among those that the batch was chosen from.
-    """
-
-    text: Tensor
-    audio: Tensor
-    words: Spans
-    video: Tensor
-    frames: Spans
-    text_mean: Tensor
-    audio_mean: Tensor
-    present: Tensor
-    complete: Tensor
-    paired: Tensor
-    target: Tensor
-    numbers: Tensor
-
-    def with_present(self, present: Tensor) -> Self:
-        """Give the same batch as if clips had these modalities alone, (B, 3) bool."""
-        complete = present.all(dim=0).cpu()
-        return replace(self, present=present, complete=complete, paired=self.paired & present[:, 0] & present[:, 1])
-
-    def to(self, device: torch.device) -> Self:
-        """Give the same batch on another device."""
-        moved = {field.name: getattr(self, field.name).to(device) for field in fields(self)}
-        return type(self)(**{**moved, "complete": self.complete})
 
 
 class Clips:
@@ -138,16 +102,9 @@ class Clips:
         """Give some clips, sorted by their number of words, so that those of like length stand together."""
         numbers = np.asarray(chosen, np.int64)
         numbers = numbers[np.argsort(self.words[numbers], kind="stable")]
-        words, frames = self.words[numbers], self.frames[numbers]
-        word_rows = self._rows(self._first_word[numbers], words)
-        frame_rows = self._rows(self._first_frame[numbers], frames)
         places = torch.from_numpy(numbers).to(self.device)
         return Batch(
-            text=self._text.index_select(0, word_rows).float(),
-            audio=self._audio.index_select(0, word_rows).float(),
-            words=Spans(torch.from_numpy(words), self.device),
-            video=self._video.index_select(0, frame_rows).float(),
-            frames=Spans(torch.from_numpy(frames), self.device),
+            features=self._features(numbers, places),
             text_mean=self._text_mean.index_select(0, places).float(),
             audio_mean=self._audio_mean.index_select(0, places).float(),
             present=self.present[places],
@@ -157,19 +114,44 @@ class Clips:
             numbers=places,
         )
 
-    def _rows(self, first: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
-        before = np.repeat(first - (np.cumsum(lengths) - lengths), lengths)
-        return torch.from_numpy(before + np.arange(int(lengths.sum()))).to(self.device)
+    def _features(self, numbers: NDArray[np.int64], places: Tensor) -> Features:
+        counts = self.words[numbers], self.frames[numbers]
+        firsts = self._first_word[numbers], self._first_frame[numbers]
+
+        @cache
+        def rows(of_frames: bool) -> Tensor:
+            count, first = counts[of_frames], firsts[of_frames]
+            before = np.repeat(first - (np.cumsum(count) - count), count)
+            return torch.from_numpy(before + np.arange(int(count.sum()))).to(self.device)
+
+        words, frames = (Spans(torch.from_numpy(count), self.device) for count in counts)
+        return Features(
+            words,
+            frames,
+            lambda modality: self.columns[modality].index_select(0, rows(modality == VIDEO)).float(),
+            lambda modality: self._means[modality].index_select(0, places),
+        )
+
+    @cached_property
+    def _means(self) -> list[Tensor]:
+        """(n, D) float32 means of each clip's text, audio and video, taken once: when a model first asks for them."""
+        parts = []
+        for start in range(0, len(self), CHUNK_CLIPS):
+            numbers = np.arange(start, min(start + CHUNK_CLIPS, len(self)))
+            parts.append(self._features(numbers, torch.from_numpy(numbers)).gathered(self.device).means)
+        return [torch.cat(column) for column in zip(*parts, strict=True)]
 
 
 def collate(clips: Sequence[ClipTensors]) -> Batch:
     """Put a few clips into one batch, as exactly as they are."""
     return Batch(
-        text=torch.cat([clip.text for clip in clips]),
-        audio=torch.cat([clip.audio for clip in clips]),
-        words=Spans.of([len(clip.text) for clip in clips]),
-        video=torch.cat([clip.video for clip in clips]),
-        frames=Spans.of([len(clip.video) for clip in clips]),
+        features=Features.of(
+            text=torch.cat([clip.text for clip in clips]),
+            audio=torch.cat([clip.audio for clip in clips]),
+            video=torch.cat([clip.video for clip in clips]),
+            words=Spans.of([len(clip.text) for clip in clips]),
+            frames=Spans.of([len(clip.video) for clip in clips]),
+        ),
         text_mean=torch.stack([clip.text_mean for clip in clips]),
         audio_mean=torch.stack([clip.audio_mean for clip in clips]),
         present=torch.tensor([clip.present for clip in clips]),

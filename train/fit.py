@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sadgr.train.batch import Batch
 from sadgr.train.checkpoint import write_tensors
 from sadgr.train.config import FitConfig
-from sadgr.train.data import Batch
 from sadgr.train.errors import TrainError
 from sadgr.train.gather import FitData
 from sadgr.train.heads import ProjectionHeads

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from sadgr.cache import file_sha256
 from sadgr.cache.publish import replace
+from sadgr.train.batch import Batch
 from sadgr.train.checkpoint import read_json, read_tensors
 from sadgr.train.config import Widths
-from sadgr.train.data import Batch, Clips
+from sadgr.train.data import Clips
 from sadgr.train.errors import TrainError
 from sadgr.train.models.registry import Described, from_json
 

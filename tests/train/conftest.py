@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +21,9 @@ from sadgr.cache import (
     source_digest,
     write_labels,
 )
+from sadgr.train.batch import Batch
 from sadgr.train.config import ModelConfig
-from sadgr.train.data import Batch
+from tests.train.models.checks import in_float64
 
 D_TEXT, D_AUDIO, D_VIDEO = 10, 12, 14
 
@@ -110,14 +110,6 @@ def synthetic_clip(
         audio_mean_words=audio.mean(axis=0) if has_audio else None,
         video_frames=video if has_video else None,
         video_seconds=np.arange(n_frames, dtype=np.float64) if has_video else None,
-    )
-
-
-def in_float64(batch: Batch) -> Batch:
-    """The same in float64, where what differs by more than rounding shows."""
-    held = {field.name: getattr(batch, field.name) for field in fields(batch)}
-    return replace(
-        batch, **{name: one.double() for name, one in held.items() if getattr(one, "dtype", 0) == torch.float32}
     )
 
 

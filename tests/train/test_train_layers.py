@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from sadgr.cache import ClipFeatures
 from sadgr.train.attention import MaskedMultimodalAttention, VideoSelfAttention
+from sadgr.train.batch import Batch
 from sadgr.train.config import Gate, ModelConfig
-from sadgr.train.data import Batch, ClipTensors, clip_tensors, collate
+from sadgr.train.data import ClipTensors, clip_tensors, collate
 from sadgr.train.fusion import Fusion
 from sadgr.train.gate import AudioGate, CrossAttention, at_frames
 from sadgr.train.models.sadgr import SADGR, WordConv

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from sadgr.cache import ClipFeatures
+from sadgr.train.batch import Batch
 from sadgr.train.config import FitConfig, ModelConfig
-from sadgr.train.data import Batch, Clips, clip_tensors
+from sadgr.train.data import Clips, clip_tensors
 from sadgr.train.fit import lose_modalities
 
 Make = Callable[..., ClipFeatures]

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from sadgr.cache import ClipFeatures
+from sadgr.train.batch import Batch
 from sadgr.train.config import Gate, ModelConfig
-from sadgr.train.data import Batch, ClipTensors, clip_tensors, collate
+from sadgr.train.data import ClipTensors, clip_tensors, collate
 from sadgr.train.losses import info_nce
 from sadgr.train.models.sadgr import CONTRASTIVE, SADGR
 

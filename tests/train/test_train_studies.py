@@ -16,10 +16,11 @@ from click.testing import CliRunner, Result
 from torch import nn
 
 from sadgr.cache import ClipFeatures
+from sadgr.train.batch import Batch
 from sadgr.train.checkpoint import read_json
 from sadgr.train.cli import main
 from sadgr.train.config import FitConfig, ModelConfig
-from sadgr.train.data import Batch, Clips, clip_tensors
+from sadgr.train.data import Clips, clip_tensors
 from sadgr.train.errors import Interrupted
 from sadgr.train.jobs import run_fit
 from sadgr.train.models.protocol import Output

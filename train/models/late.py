@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sadgr.train.batch import Batch
 from sadgr.train.config import Widths
-from sadgr.train.data import Batch
 from sadgr.train.dropout import Dropout
 from sadgr.train.models.parts import Layers, Pooled
 from sadgr.train.models.protocol import Output

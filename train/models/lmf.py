@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sadgr.train.batch import Batch
 from sadgr.train.config import Widths
-from sadgr.train.data import Batch
 from sadgr.train.models.protocol import Output
 from sadgr.train.models.tfn import Embeddings
 

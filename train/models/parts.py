@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sadgr.train.batch import Batch
 from sadgr.train.config import Widths
-from sadgr.train.data import Batch
 from sadgr.train.dropout import Dropout
 from sadgr.train.models.protocol import MissingVectors
 from sadgr.train.ragged import Spans
@@ -23,9 +23,8 @@ class Pooled(nn.Module):
 
     def forward(self, batch: Batch) -> list[Tensor]:
         """Give text (B, Dt), audio (B, Da) and video (B, Dv)."""
-        words, frames, clips = batch.words, batch.frames, row_a_clip(batch)
-        means = words.mean(batch.text), words.mean(batch.audio), frames.mean(batch.video)
-        return self.missing(batch.present, batch.complete, *((mean, clips) for mean in means))  # type: ignore[no-any-return]
+        clips = row_a_clip(batch)
+        return self.missing(batch.present, batch.complete, *((mean, clips) for mean in batch.means))  # type: ignore[no-any-return]
 
 
 def row_a_clip(batch: Batch) -> Spans:

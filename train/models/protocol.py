@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from sadgr.train.data import Batch
+from sadgr.train.batch import Batch
 from sadgr.train.ragged import Spans
 
 

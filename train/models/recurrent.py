@@ -18,6 +18,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from sadgr.train.ragged import Spans
 
+aten = torch.ops.aten
+
 PROPOSAL = 2
 """Which of an LSTM's four gates, as torch orders them, is squashed by tanh."""
 
@@ -144,7 +146,8 @@ class _Recurrence(torch.autograd.Function):
     def forward(ctx: Any, sums: Tensor, weight: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
         hidden, counts = weight.shape[1], steps.counts.tolist()
         # One sigmoid serves all four, since tanh(x) = 2 sigmoid(2 x) - 1.
-        twice = torch.cat([sums.new_full((hidden,), 1.0 + (place == PROPOSAL)) for place in range(4)])
+        twice = torch.ones_like(weight[:, 0])
+        twice[PROPOSAL * hidden : (PROPOSAL + 1) * hidden] = 2.0
         gates, transposed = sums * twice, (weight.T * twice).contiguous()
         states, memories = (gates.new_empty(len(gates), hidden) for _ in range(2))
         state = memory = gates.new_zeros(counts[0], hidden)
@@ -166,18 +169,18 @@ class _Recurrence(torch.autograd.Function):
         gates, weight, states, memories = ctx.saved_tensors
         hidden, counts = weight.shape[1], ctx.steps.counts.tolist()
         let_in, keep, half, out = gates.chunk(4, dim=1)
-        proposal = 2 * half - 1
-        squashed, before = memories.tanh(), ctx.steps.before(torch.cat([states, memories], dim=1))
-        # What each gate's sum gets of a memory's gradient, and the output gate's of a state's.
-        parts = [proposal * let_in * (1 - let_in), before[:, hidden:] * keep * (1 - keep), let_in * (1 - proposal**2)]
-        share, through = torch.stack(parts, dim=1), out * (1 - squashed**2)  # (R, 3, hidden), (R, hidden)
+        squashed = memories.tanh()
+        # What a memory's gradient is times, in each gate's sum, and a state's in the output gate's: the slope of the gate
+        # (four times that of its sigmoid for the proposal's tanh) times what the gate meets.
+        met = torch.cat([2 * half - 1, ctx.steps.before(memories), 4 * let_in, squashed], dim=1)
+        shares = aten.sigmoid_backward(met, gates).view(-1, 4, hidden)
+        through = aten.tanh_backward(out, squashed)  # from a state to its memory
         of_sums, of_states = torch.empty_like(gates), of_states.clone()
         into = of_sums.view(-1, 4, hidden)
-        of_out_gate = squashed * out * (1 - out)
-        columns = (of_states, of_memories, through, share, of_out_gate, keep, of_sums, into[:, :3], into[:, 3])
+        columns = (of_states, of_memories, through, shares[:, :3], shares[:, 3], keep, of_sums, into[:, :3], into[:, 3])
         by_step = [torch.split(one, counts) for one in columns]
         after, later = 0, None  # clips that have the next step, and its gradients
-        for count, of_state, of_memory, passes, shares, to_out, keeps, of_gates, of_three, of_out in reversed(
+        for count, of_state, of_memory, passes, to_three, to_out, keeps, of_gates, of_three, of_out in reversed(
             list(zip(counts, *by_step, strict=True))
         ):
             if later is not None:
@@ -185,7 +188,7 @@ class _Recurrence(torch.autograd.Function):
             memory = torch.addcmul(of_memory, of_state, passes)
             if later is not None:
                 memory[:after].addcmul_(later[1], later[2])
-            torch.mul(shares, memory.unsqueeze(1), out=of_three)
+            torch.mul(to_three, memory.unsqueeze(1), out=of_three)
             torch.mul(to_out, of_state, out=of_out)
             after, later = count, (of_gates, memory, keeps)
-        return of_sums, of_sums.T @ before[:, :hidden], None
+        return of_sums, of_sums.T @ ctx.steps.before(states), None

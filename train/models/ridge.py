@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sadgr.train.batch import Batch
 from sadgr.train.config import TaskName, Widths
-from sadgr.train.data import Batch, Clips
+from sadgr.train.data import Clips
 from sadgr.train.models.protocol import Output
 
 if TYPE_CHECKING:
@@ -66,9 +67,8 @@ class Ridge(nn.Module):
 
     def pooled(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Give the means of a clip's words and frames side by side, and which entries the clip has, (B, Dt + Da + Dv)."""
-        means = batch.words.mean(batch.text), batch.words.mean(batch.audio), batch.frames.mean(batch.video)
         has = [batch.present[:, i, None].expand(-1, width) for i, width in enumerate(self.widths)]
-        return torch.cat(means, dim=1), torch.cat(has, dim=1)
+        return torch.cat(batch.means, dim=1), torch.cat(has, dim=1)
 
 
 def fit_ridge(data: "FitData", model: Ridge) -> NDArray[np.float64]:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from sadgr.train.attention import MaskedMultimodalAttention, VideoSelfAttention
+from sadgr.train.batch import Batch
 from sadgr.train.config import ModelConfig
-from sadgr.train.data import Batch
 from sadgr.train.fusion import Fusion
 from sadgr.train.gate import AudioGate, CrossAttention, at_frames
 from sadgr.train.heads import ProjectionHeads

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sadgr.train.batch import Batch
 from sadgr.train.config import Widths
-from sadgr.train.data import Batch
 from sadgr.train.models.parts import Layers, row_a_clip
 from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.models.recurrent import final_state
@@ -49,8 +49,7 @@ class Embeddings(nn.Module):
 
     def forward(self, batch: Batch) -> list[Tensor]:
         """Give z_text, z_audio and z_video, (B, 1 + units) each: a 1, then the embedding."""
-        clips = row_a_clip(batch)
-        audio, video = batch.words.mean(batch.audio), batch.frames.mean(batch.video)
+        clips, (_, audio, video) = row_a_clip(batch), batch.means
         text, audio, video = self.missing(
             batch.present, batch.complete, (batch.text, batch.words), (audio, clips), (video, clips)
         )

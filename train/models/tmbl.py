@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sadgr.train.batch import Batch
 from sadgr.train.config import Widths
-from sadgr.train.data import Batch
 from sadgr.train.dropout import Dropout
 from sadgr.train.models.misa import RecurrentVector, difference
 from sadgr.train.models.protocol import MissingVectors, Output

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sadgr.train.data import Batch, Clips, ClipTensors
+from sadgr.train.batch import Batch
+from sadgr.train.data import Clips, ClipTensors
 from sadgr.train.modalities import MODALITIES
 
 SEED = 0
@@ -102,11 +103,13 @@ def add_noise(drawn: Clips, deviations: dict[str, Tensor], modalities: tuple[str
 
     def change(batch: Batch) -> Batch:
         noise = drawn.batch(batch.numbers.cpu().numpy())  # in the same order: it is sorted by the same lengths already
-        return replace(
-            batch,
+        rows = batch.with_rows(
             text=batch.text + scale["text"] * noise.text,
             audio=batch.audio + scale["audio"] * noise.audio,
             video=batch.video + scale["video"] * noise.video,
+        )
+        return replace(
+            rows,
             text_mean=batch.text_mean + scale["text"] * noise.text_mean,
             audio_mean=batch.audio_mean + scale["audio"] * noise.audio_mean,
         )

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sadgr.train.batch import Batch
 from sadgr.train.config import ModelConfig
-from sadgr.train.data import Batch, ClipTensors, collate
+from sadgr.train.data import ClipTensors, collate
 from sadgr.train.gate import AudioGate, CrossAttention
 from sadgr.train.loop import seed_epoch
 from sadgr.train.models.sadgr import SADGR

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sadgr.train.batch import Batch, Features
 from sadgr.train.config import TaskName, Widths
-from sadgr.train.data import Batch
+from sadgr.train.modalities import MODALITIES
 from sadgr.train.models.protocol import Output
 from sadgr.train.ragged import Spans
 from sadgr.train.tasks import TASKS
@@ -71,11 +72,7 @@ def batch_of(
         "multilabel": lambda: torch.randint(2, (count, widths.n_outputs), generator=generator),
     }
     return Batch(
-        text=text,
-        audio=audio,
-        words=words,
-        video=normal(sum(frames), widths.d_video),
-        frames=shown,
+        features=Features.of(text, audio, normal(sum(frames), widths.d_video), words, shown),
         text_mean=words.mean(text),
         audio_mean=words.mean(audio),
         present=torch.ones((count, 3), dtype=torch.bool),
@@ -98,11 +95,13 @@ def chosen(batch: Batch, clips: Sequence[int]) -> Batch:
     by_clip = ("text_mean", "audio_mean", "present", "paired", "target", "numbers")
     return replace(
         batch,
-        text=batch.text[rows_of_words],
-        audio=batch.audio[rows_of_words],
-        video=batch.video[rows_of_frames],
-        words=Spans.of(batch.words.lengths[places].tolist()),
-        frames=Spans.of(batch.frames.lengths[places].tolist()),
+        features=Features.of(
+            text=batch.text[rows_of_words],
+            audio=batch.audio[rows_of_words],
+            video=batch.video[rows_of_frames],
+            words=Spans.of(batch.words.lengths[places].tolist()),
+            frames=Spans.of(batch.frames.lengths[places].tolist()),
+        ),
         complete=batch.present[places].all(dim=0),
         **{name: getattr(batch, name)[places] for name in by_clip},
     )
@@ -115,11 +114,13 @@ def without(batch: Batch, present: Sequence[Sequence[bool]]) -> Batch:
     def silent(rows: Tensor, spans: Spans, modality: int) -> Tensor:
         return rows * kept[spans.owners, modality, None]
 
-    return replace(
-        batch.with_present(kept),
+    rows = batch.with_present(kept).with_rows(
         text=silent(batch.text, batch.words, 0),
         audio=silent(batch.audio, batch.words, 1),
         video=silent(batch.video, batch.frames, 2),
+    )
+    return replace(
+        rows,
         text_mean=batch.text_mean * kept[:, 0, None],
         audio_mean=batch.audio_mean * kept[:, 1, None],
     )
@@ -128,9 +129,9 @@ def without(batch: Batch, present: Sequence[Sequence[bool]]) -> Batch:
 def in_float64(batch: Batch) -> Batch:
     """Give the same in float64, where what differs by more than rounding shows."""
     held = {field.name: getattr(batch, field.name) for field in fields(batch)}
-    return replace(
-        batch, **{name: one.double() for name, one in held.items() if getattr(one, "dtype", 0) == torch.float32}
-    )
+    rows = {name: getattr(batch, name).double() for name in MODALITIES}
+    by_clip = {name: one.double() for name, one in held.items() if getattr(one, "dtype", 0) == torch.float32}
+    return replace(batch.with_rows(**rows), **by_clip)
 
 
 def task_loss(model: nn.Module, batch: Batch, task: TaskName) -> Tensor:

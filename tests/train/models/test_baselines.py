@@ -77,7 +77,7 @@ def test_parameters(of: Widths) -> None:
 @pytest.mark.parametrize("modality", ["audio", "video"])
 def test_text_alone_looks_at_nothing_else(modality: str) -> None:
     model, batch = build("text").eval(), all_clips(widths())
-    other = type(batch)(**{**vars(batch), modality: torch.randn_like(getattr(batch, modality))})
+    other = batch.with_rows(**{modality: torch.randn_like(getattr(batch, modality))})
     assert torch.equal(model(batch).prediction, model(other).prediction)
 
 

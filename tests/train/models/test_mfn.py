@@ -156,6 +156,6 @@ def test_order_of_words_matters() -> None:
     swapped = batch.text.clone()
     swapped[[3, 4]] = batch.text[[4, 3]]  # words of clip 2, not its last
     with torch.no_grad():
-        found, other = model(batch).prediction, model(type(batch)(**{**vars(batch), "text": swapped})).prediction
+        found, other = model(batch).prediction, model(batch.with_rows(text=swapped)).prediction
     differs = (found - other).abs()[:, 0] > 1e-5
     assert differs.tolist() == [clip == 2 for clip in range(8)]

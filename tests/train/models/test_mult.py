@@ -150,7 +150,7 @@ def test_order_of_words_and_of_frames_counts() -> None:
         expected = model(batch).prediction
         for name in ("text", "audio", "video"):
             turned = {name: getattr(batch, name).flip(0)}
-            other = type(batch)(**{**vars(batch), **turned})
+            other = batch.with_rows(**turned)
             assert float((model(other).prediction - expected).abs()) > 1e-4, name
 
 

@@ -55,7 +55,7 @@ def test_order_of_words_and_of_frames_counts() -> None:
     with torch.no_grad():
         expected = model(batch).prediction
         for name in ("text", "audio", "video"):
-            other = type(batch)(**{**vars(batch), name: getattr(batch, name).flip(0)})
+            other = batch.with_rows(**{name: getattr(batch, name).flip(0)})
             assert float((model(other).prediction - expected).abs()) > 1e-5, name
 
 
@@ -64,10 +64,10 @@ def test_text_is_reached_through_its_levels_alone() -> None:
     model = build(checks.widths()).eval()
     model.middle.norm.weight.data.zero_()
     batch = checks.all_clips(checks.widths())
-    changed = type(batch)(**{**vars(batch), "text": batch.text + 1})
+    changed = batch.with_rows(text=batch.text + 1)
     with torch.no_grad():
         torch.testing.assert_close(model(batch).prediction, model(changed).prediction)
-        changed = type(batch)(**{**vars(batch), "audio": batch.audio + 1})
+        changed = batch.with_rows(audio=batch.audio + 1)
         assert float((model(batch).prediction - model(changed).prediction).abs().max()) > 1e-4
 
 
