@@ -11,6 +11,7 @@ prediction itself, as in the authors' code, so that factors are n_outputs wide.
 """
 
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -45,14 +46,14 @@ class LowRankFusion(nn.Module):
     def __init__(self, widths: tuple[int, ...], rank: int, n_outputs: int) -> None:
         super().__init__()
         self.factors = nn.ParameterList(
-            nn.Parameter(torch.randn(rank, width, n_outputs) * width**-0.5) for width in widths
+            nn.Parameter(torch.randn(width, rank * n_outputs) * width**-0.5) for width in widths
         )
         self.bias = nn.Parameter(torch.zeros(n_outputs))
 
     def forward(self, *vectors: Tensor) -> Tensor:
         """Map vectors, (B, width) each, to (B, O): sum over i of the product over m of z_m w_m^(i), plus b."""
-        met = [vector @ factor for vector, factor in zip(vectors, self.factors, strict=True)]  # (rank, B, O) each
-        return torch.stack(met).prod(dim=0).sum(dim=0) + self.bias
+        met = [vector @ factor for vector, factor in zip(vectors, self.factors, strict=True)]  # (B, rank * O) each
+        return reduce(torch.mul, met).unflatten(1, (-1, len(self.bias))).sum(dim=1) + self.bias
 
 
 class LMF(nn.Module):

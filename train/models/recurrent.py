@@ -105,10 +105,11 @@ def run_steps(lstm: nn.LSTM, rows: Tensor, steps: Steps) -> Tensor:
     """Run a layer over rows (R, D), step by step; gives (R, directions * hidden) in the same order."""
     if rows.is_cuda:
         return lstm(PackedSequence(rows, steps.counts))[0].data  # type: ignore[no-any-return]  # torch: __call__ is Any
-    forwards, _ = recurrence(rows, steps, *lstm.all_weights[0])
+    weights = [(of_input, of_state, one + other) for of_input, of_state, one, other in lstm.all_weights]
+    forwards, _ = recurrence(rows, steps, *weights[0])
     if not lstm.bidirectional:
         return forwards
-    backwards, _ = recurrence(rows.index_select(0, steps.mirrored), steps, *lstm.all_weights[1])
+    backwards, _ = recurrence(rows.index_select(0, steps.mirrored), steps, *weights[1])
     return torch.cat([forwards, backwards.index_select(0, steps.mirrored)], dim=1)
 
 
@@ -119,9 +120,7 @@ def at_ends(lstm: nn.LSTM, told: Tensor, steps: Steps) -> Tensor:
     return torch.cat([part.index_select(0, end) for part, end in zip(parts, ends, strict=True)], dim=1)
 
 
-def recurrence(
-    rows: Tensor, steps: Steps, of_input: Tensor, of_state: Tensor, *biases: Tensor
-) -> tuple[Tensor, Tensor]:
+def recurrence(rows: Tensor, steps: Steps, of_input: Tensor, of_state: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Run an LSTM's cell over rows (R, D), step by step.
 
     Args:
@@ -129,43 +128,43 @@ def recurrence(
         steps: That order.
         of_input: (4 * hidden, D) weights of the input gate, the forget gate, the proposal and the output gate, as torch has them.
         of_state: (4 * hidden, hidden) of the state before.
-        biases: (4 * hidden,) each.
+        bias: (4 * hidden,).
 
     Returns:
         States h and memories c, (R, hidden) each, in the order of the rows.
     """
-    bias = sum(biases) if biases else None
-    sums = functional.linear(rows, of_input, bias)  # type: ignore[arg-type]  # the sum of tensors
-    return _Recurrence.apply(sums, of_state, steps)  # type: ignore[no-any-return, no-untyped-call]
+    return _Recurrence.apply(rows @ of_input.T, of_state, bias, steps)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Recurrence(torch.autograd.Function):
-    """i, f, o = sigmoid and g = tanh of sums + W h'; c = f c' + i g; h = o tanh(c), where h' and c' are those of the step before."""
+    """i, f, o = sigmoid and g = tanh of (given + W h' + b); c = f c' + i g; h = o tanh(c), where h' and c' are those of the step before."""
 
     @staticmethod
-    def forward(ctx: Any, sums: Tensor, weight: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, given: Tensor, weight: Tensor, bias: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
         hidden, counts = weight.shape[1], steps.counts.tolist()
         # One sigmoid serves all four, since tanh(x) = 2 sigmoid(2 x) - 1.
         twice = torch.ones_like(weight[:, 0])
         twice[PROPOSAL * hidden : (PROPOSAL + 1) * hidden] = 2.0
-        gates, transposed = sums * twice, (weight.T * twice).contiguous()
+        gates = torch.addcmul(bias * twice, given, twice)
+        transposed = torch.mul(weight.T, twice, out=weight.new_empty(hidden, 4 * hidden))
         states, memories = (gates.new_empty(len(gates), hidden) for _ in range(2))
         state = memory = gates.new_zeros(counts[0], hidden)
         by_step = [torch.split(one, counts) for one in (gates, *gates.chunk(4, dim=1), states, memories)]
-        for count, gate, let_in, keep, half, out, now, kept in zip(counts, *by_step, strict=True):
-            if count < len(state):
-                state, memory = state[:count], memory[:count]
-            gate.addmm_(state, transposed).sigmoid_()
-            torch.mul(keep, memory, out=kept).addcmul_(let_in, half, value=2.0).sub_(let_in)
-            torch.mul(out, kept.tanh(), out=now)
-            state, memory = now, kept
+        with torch.inference_mode():  # what its bookkeeping costs is a tenth of all steps
+            for count, gate, let_in, keep, half, out, now, kept in zip(counts, *by_step, strict=True):
+                if count < len(state):
+                    state, memory = state[:count], memory[:count]
+                gate.addmm_(state, transposed).sigmoid_()
+                torch.mul(keep, memory, out=kept).addcmul_(let_in, half, value=2.0).sub_(let_in)
+                torch.mul(out, kept.tanh(), out=now)
+                state, memory = now, kept
         ctx.save_for_backward(gates, weight, states, memories)
         ctx.steps = steps
         return states, memories
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_states: Tensor, of_memories: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, of_states: Tensor, of_memories: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         gates, weight, states, memories = ctx.saved_tensors
         hidden, counts = weight.shape[1], ctx.steps.counts.tolist()
         let_in, keep, half, out = gates.chunk(4, dim=1)
@@ -180,15 +179,16 @@ class _Recurrence(torch.autograd.Function):
         columns = (of_states, of_memories, through, shares[:, :3], shares[:, 3], keep, of_sums, into[:, :3], into[:, 3])
         by_step = [torch.split(one, counts) for one in columns]
         after, later = 0, None  # clips that have the next step, and its gradients
-        for count, of_state, of_memory, passes, to_three, to_out, keeps, of_gates, of_three, of_out in reversed(
-            list(zip(counts, *by_step, strict=True))
-        ):
-            if later is not None:
-                of_state[:after].addmm_(later[0], weight)
-            memory = torch.addcmul(of_memory, of_state, passes)
-            if later is not None:
-                memory[:after].addcmul_(later[1], later[2])
-            torch.mul(to_three, memory.unsqueeze(1), out=of_three)
-            torch.mul(to_out, of_state, out=of_out)
-            after, later = count, (of_gates, memory, keeps)
-        return of_sums, of_sums.T @ ctx.steps.before(states), None
+        with torch.inference_mode():
+            for count, of_state, of_memory, passes, to_three, to_out, keeps, of_gates, of_three, of_out in reversed(
+                list(zip(counts, *by_step, strict=True))
+            ):
+                if later is not None:
+                    of_state[:after].addmm_(later[0], weight)
+                memory = torch.addcmul(of_memory, of_state, passes)
+                if later is not None:
+                    memory[:after].addcmul_(later[1], later[2])
+                torch.mul(to_three, memory.unsqueeze(1), out=of_three)
+                torch.mul(to_out, of_state, out=of_out)
+                after, later = count, (of_gates, memory, keeps)
+        return of_sums, of_sums.T @ ctx.steps.before(states), of_sums.sum(dim=0), None

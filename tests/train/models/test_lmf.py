@@ -74,10 +74,10 @@ def test_fusion_is_a_sum_of_outer_products() -> None:
     fusion, given = LowRankFusion((3, 4, 2), rank=3, n_outputs=2).double(), vectors(3, 4, 2)
     with torch.no_grad():
         fusion.bias.copy_(torch.tensor([0.5, -2.0]))
-    factors, z = [array(one) for one in fusion.factors], [array(one) for one in given]
+    factors, z = [array(one).reshape(-1, 3, 2) for one in fusion.factors], [array(one) for one in given]
     expected = np.zeros((5, 2))
     for b, o, i in np.ndindex(5, 2, 3):
-        expected[b, o] += np.prod([z[m][b] @ factors[m][i, :, o] for m in range(3)])
+        expected[b, o] += np.prod([z[m][b] @ factors[m][:, i, o] for m in range(3)])
     np.testing.assert_allclose(array(fusion(*given)), expected + np.array([0.5, -2.0]), atol=1e-12)
 
 
@@ -93,9 +93,10 @@ def test_at_full_rank_it_is_tfn_s_linear_map() -> None:
             one.zero_()
         fusion.bias.copy_(full.bias)
         for i, (j, k) in enumerate(np.ndindex(n_audio, n_video)):
-            fusion.factors[0][i] = weight[j, k].T  # (n_text, n_outputs)
-            fusion.factors[1][i, j] = 1.0
-            fusion.factors[2][i, k] = 1.0
+            text, audio, video = (one.view(len(one), -1, n_outputs)[:, i] for one in fusion.factors)
+            text.copy_(weight[j, k].T)  # (n_text, n_outputs)
+            audio[j] = 1.0
+            video[k] = 1.0
     given = vectors(n_text, n_audio, n_video)
     torch.testing.assert_close(fusion(*given), full(*given), atol=1e-12, rtol=0)
 
@@ -103,7 +104,7 @@ def test_at_full_rank_it_is_tfn_s_linear_map() -> None:
 def test_rank_one_is_too_little_for_what_full_rank_holds() -> None:
     """Weights of a rank-one map, seen as text by the rest, are a matrix of rank one; TFN's can be of any."""
     fusion = LowRankFusion((4, 3, 2), rank=1, n_outputs=1).double()
-    text, audio, video = (array(one)[0, :, 0] for one in fusion.factors)
+    text, audio, video = (array(one)[:, 0] for one in fusion.factors)
     dense = np.einsum("i,j,k->ijk", text, audio, video).reshape(4, 6)
     assert np.linalg.matrix_rank(dense) == 1
     given = vectors(4, 3, 2)
