@@ -16,6 +16,7 @@ import torch
 from MMSA.config import get_config_regression
 from MMSA.data_loader import MMDataset
 from MMSA.models.AMIO import AMIO
+from MMSA.models.singleTask import BERT_MAG
 from MMSA.trains.ATIO import ATIO
 from MMSA.trains.singleTask import MULT
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -58,14 +59,16 @@ class Theirs:
             early_stop=0,  # one epoch is enough: `do_train` ends after the first
         )
         if args.get("use_bert"):
-            args.use_finetune = False
+            args.use_finetune = False  # but MAG-BERT, which knows no such setting, trains its own
+        if name == "bert_mag":
+            _mend_mag_bert()
         _write_data(Path(args.featurePath), clips, aligned)
         splits = {split: MMDataset(args, split) for split in ("train", "valid")}
         Path(args.featurePath).unlink()
         self._loaders = {split: DataLoader(one, BATCH, shuffle=split == "train") for split, one in splits.items()}
         self._model, self._args = AMIO(args), args
         self.parameters = sum(one.numel() for one in self._model.parameters())
-        inside = ("text_model.", "bertmodel.")
+        inside = ("text_model.", "bertmodel.", "bert.embeddings.", "bert.encoder.", "bert.pooler.")
         self.parameters_in_bert = sum(
             one.numel()
             for name, one in self._model.named_parameters()
@@ -84,6 +87,19 @@ def write_bert(folder: Path) -> None:
     BertModel(config).save_pretrained(folder / BERT)
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(5, config.vocab_size))]
     (folder / BERT / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+
+
+def _mend_mag_bert() -> None:
+    """Give MAG-BERT what it asks of its base class, and transformers 5 has no more: ties of weights, and masks as BERT takes them."""
+
+    def added(_: Any, mask: torch.Tensor, shape: Any, device: Any) -> torch.Tensor:
+        return (1 - mask[:, None, None, :]) * torch.finfo(mask.dtype).min
+
+    module = sys.modules[BERT_MAG.__module__]
+    for kind in (module.MAG_BertModel, module.MAG_BertForSequenceClassification):
+        kind.all_tied_weights_keys = {}
+    module.MAG_BertModel.get_head_mask = lambda *_: None
+    module.MAG_BertModel.get_extended_attention_mask = added
 
 
 @contextlib.contextmanager

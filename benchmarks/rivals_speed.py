@@ -9,8 +9,8 @@ as wide as the features, has a row with its own widths and one with those. Round
 batches of an epoch alone, and is scaled up to all 41. Values are random: scores would say nothing, and none are printed.
 
 MMSA's Self-MM and MISA have a BERT inside, here frozen and base-sized with random weights; ours read cached features of
-words, so that BERT's passes are what they save. MMSA's MAG-BERT does not load with transformers 5, and RAVEN, ICCN, TETFN,
-TCHFN and TMBL are not in MMSA 2.2.1.
+words, so that BERT's passes are what they save; so has its MAG-BERT, which trains it, and reads words and frames inside. RAVEN,
+ICCN, TETFN, TCHFN and TMBL are not in MMSA 2.2.1.
 """
 
 import argparse
@@ -38,6 +38,7 @@ from sadgr.train.loop import adamw, batches, without_denormals
 from sadgr.train.losses import total_loss
 from sadgr.train.models.late import Late
 from sadgr.train.models.lmf import LMF, LMFConfig
+from sadgr.train.models.mag import MAG
 from sadgr.train.models.mfn import MFN
 from sadgr.train.models.misa import MISA, MISAConfig
 from sadgr.train.models.mult import MulT, MulTConfig
@@ -78,6 +79,7 @@ PAIRS = {
     "MFN": Pair("mfn", lambda: MFN(WIDTHS)),
     "MulT": Pair("mult", lambda: MulT(WIDTHS, MulTConfig(d_model=50, heads=10, conv_kernel=5)), batches=20),
     "Self-MM": Pair("self_mm", lambda: SelfMM(WIDTHS), batches=2),
+    "MAG-BERT": Pair("bert_mag", lambda: MAG(WIDTHS), batches=2),
     "MISA": Pair("misa", lambda: MISA(WIDTHS), batches=2),
     "MISA, LSTMs as wide as MMSA's": Pair("misa", lambda: MISA(WIDTHS, MISAConfig(d_recurrent=WIDTH)), batches=2),
 }

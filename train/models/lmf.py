@@ -53,7 +53,8 @@ class LowRankFusion(nn.Module):
     def forward(self, *vectors: Tensor) -> Tensor:
         """Map vectors, (B, width) each, to (B, O): sum over i of the product over m of z_m w_m^(i), plus b."""
         met = [vector @ factor for vector, factor in zip(vectors, self.factors, strict=True)]  # (B, rank * O) each
-        return reduce(torch.mul, met).unflatten(1, (-1, len(self.bias))).sum(dim=1) + self.bias
+        product = reduce(torch.mul, met).unflatten(1, (-1, len(self.bias)))  # (B, rank, O)
+        return torch.add(product.sum(dim=1), self.bias)
 
 
 class LMF(nn.Module):
