@@ -1,68 +1,22 @@
 """Text alone, concatenation and late fusion."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from sadgr.train.config import Widths
-from sadgr.train.models.concat import Concat, ConcatConfig
 from sadgr.train.models.late import Late, LateConfig
-from sadgr.train.models.text import TextConfig, TextOnly
 from sadgr.train.tasks import TASKS
 from tests.train.models.checks import (
     all_clips,
     array,
-    assert_alone_equals_batch,
-    assert_answers_without_modalities,
-    assert_gradient_reaches,
-    assert_overfits,
-    assert_shapes_of_all_tasks,
     in_float64,
     linear,
     parameter_count,
     widths,
     widths_of_tasks,
 )
-
-BUILD: dict[str, Callable[[Widths], nn.Module]] = {
-    "text": lambda of: TextOnly(of, TextConfig(hidden=9, dropout=0.0)),
-    "concat": lambda of: Concat(of, ConcatConfig(hidden=9, dropout=0.0)),
-    "late": lambda of: Late(of, LateConfig(hidden=9, dropout=0.0)),
-}
-every = pytest.mark.parametrize("name", list(BUILD))
-
-
-def build(name: str, of: Widths | None = None) -> nn.Module:
-    torch.manual_seed(1)
-    return BUILD[name](of or widths())
-
-
-@every
-def test_shapes(name: str) -> None:
-    assert_shapes_of_all_tasks(BUILD[name])
-
-
-@every
-def test_alone_as_in_a_batch(name: str) -> None:
-    assert_alone_equals_batch(build(name))
-
-
-@every
-def test_gradient_reaches_every_parameter(name: str) -> None:
-    assert_gradient_reaches(build(name))
-
-
-@every
-def test_overfits(name: str) -> None:
-    assert_overfits(build(name))
-
-
-@every
-def test_answers_without_modalities(name: str) -> None:
-    assert_answers_without_modalities(build(name))
+from tests.train.models.small import build
 
 
 @pytest.mark.parametrize("of", widths_of_tasks())

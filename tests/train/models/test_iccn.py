@@ -1,5 +1,7 @@
 """ICCN: its correlation against scikit-learn's CCA and SciPy's square roots, its images against plain NumPy."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -8,17 +10,12 @@ from numpy.typing import NDArray
 from sklearn.cross_decomposition import CCA
 from torch import nn
 
-from sadgr.train.config import Widths
-from sadgr.train.models.iccn import CORRELATION, ICCN, ICCNConfig, Interaction, total_correlation
-from tests.train.models import checks
+from sadgr.train.models.iccn import CORRELATION, ICCNConfig, Interaction, total_correlation
+from tests.train.models import checks, small
 
-SMALL = ICCNConfig(d_text=8, d_audio=4, d_video=4, channels=4, d_correlated=3, dropout=0)
+SMALL: ICCNConfig = small.SETTINGS["iccn"]
+build = partial(small.build, "iccn")
 Array = NDArray[np.float64]
-
-
-def build(widths: Widths) -> ICCN:
-    torch.manual_seed(0)
-    return ICCN(widths, SMALL)
 
 
 def related(count: int, seed: int) -> tuple[Array, Array]:
@@ -66,7 +63,7 @@ def test_gradient_of_correlation_is_that_of_differences() -> None:
 
 def test_training_on_it_makes_parts_correlate() -> None:
     """Its sign is right: descent raises the correlation."""
-    model, batch = build(checks.widths()), checks.all_clips(checks.widths())
+    model, batch = build(), checks.all_clips(checks.widths())
     optimizer, seen = torch.optim.Adam(model.parameters(), 1e-2), []
     for _ in range(30):
         optimizer.zero_grad()
@@ -78,7 +75,7 @@ def test_training_on_it_makes_parts_correlate() -> None:
 
 
 def test_clips_that_lack_a_modality_do_not_count_for_correlation() -> None:
-    model, batch = build(checks.widths()).train(), checks.all_clips(checks.widths())
+    model, batch = build().train(), checks.all_clips(checks.widths())
     lost = checks.without(batch, [[True, clip != 1, clip != 4] for clip in range(8)])
     whole = checks.chosen(batch, [0, 2, 3, 5, 6, 7])
     torch.testing.assert_close(model(lost).losses[CORRELATION], model(whole).losses[CORRELATION])
@@ -132,23 +129,3 @@ def test_parameters_are_as_many_as_the_formula_says() -> None:
 def test_settings_that_no_layer_can_have_are_refused(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"{field} must"):
         ICCNConfig(**{field: value})
-
-
-def test_shapes_of_all_tasks() -> None:
-    checks.assert_shapes_of_all_tasks(build)
-
-
-def test_a_clip_alone_is_a_clip_in_a_batch() -> None:
-    checks.assert_alone_equals_batch(build(checks.widths()))
-
-
-def test_a_gradient_reaches_every_parameter() -> None:
-    checks.assert_gradient_reaches(build(checks.widths()))
-
-
-def test_eight_clips_are_learned_by_heart() -> None:
-    checks.assert_overfits(build(checks.widths()))
-
-
-def test_a_missing_modality_gives_a_finite_prediction() -> None:
-    checks.assert_answers_without_modalities(build(checks.widths()))

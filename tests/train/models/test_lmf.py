@@ -5,25 +5,16 @@ import torch
 from sadgr.train.config import Widths
 from sadgr.train.models.lmf import LMF, LMFConfig, LowRankFusion
 from sadgr.train.models.tfn import TensorFusion
+from tests.train.models import small
 from tests.train.models.checks import (
     array,
-    assert_alone_equals_batch,
-    assert_answers_without_modalities,
-    assert_gradient_reaches,
-    assert_overfits,
-    assert_shapes_of_all_tasks,
     linear,
     lstm,
     parameter_count,
     widths,
 )
 
-SMALL = LMFConfig(lstm_hidden=7, text_hidden=6, audio_hidden=3, video_hidden=5, rank=2, dropout=0.0)
-
-
-def build(of: Widths | None = None) -> LMF:
-    torch.manual_seed(1)
-    return LMF(of or widths(), SMALL)
+SMALL: LMFConfig = small.SETTINGS["lmf"]
 
 
 def expected_parameters(w: Widths, c: LMFConfig) -> int:
@@ -34,26 +25,6 @@ def expected_parameters(w: Widths, c: LMFConfig) -> int:
     embeddings = text + deep(w.d_audio, c.audio_hidden) + deep(w.d_video, c.video_hidden)
     factors = c.rank * w.n_outputs * (c.text_hidden + c.audio_hidden + c.video_hidden + 3)
     return w.d_text + w.d_audio + w.d_video + embeddings + factors + w.n_outputs
-
-
-def test_shapes() -> None:
-    assert_shapes_of_all_tasks(build)
-
-
-def test_alone_as_in_a_batch() -> None:
-    assert_alone_equals_batch(build())
-
-
-def test_gradient_reaches_every_parameter() -> None:
-    assert_gradient_reaches(build())
-
-
-def test_overfits() -> None:
-    assert_overfits(build())
-
-
-def test_answers_without_modalities() -> None:
-    assert_answers_without_modalities(build())
 
 
 @pytest.mark.parametrize("config", [SMALL, LMFConfig()])

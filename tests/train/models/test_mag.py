@@ -1,19 +1,16 @@
 """MAG-BERT: its gate against plain NumPy, word by word."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
-from sadgr.train.config import Widths
-from sadgr.train.models.mag import MAG, AdaptationGate, MAGConfig
-from tests.train.models import checks
+from sadgr.train.models.mag import AdaptationGate, MAGConfig
+from tests.train.models import checks, small
 
-SMALL = MAGConfig(gate_dropout=0, d_model=6, heads=3, dropout=0)
-
-
-def build(widths: Widths) -> MAG:
-    torch.manual_seed(0)
-    return MAG(widths, SMALL)
+SMALL: MAGConfig = small.SETTINGS["mag"]
+build = partial(small.build, "mag")
 
 
 @pytest.mark.parametrize("beta", [0.3, 100.0])
@@ -76,23 +73,3 @@ def test_parameters_are_as_many_as_the_formula_says() -> None:
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
     with pytest.raises(ValueError, match="heads must divide d_model 6, got 4"):
         MAGConfig(d_model=6, heads=4)
-
-
-def test_shapes_of_all_tasks() -> None:
-    checks.assert_shapes_of_all_tasks(build)
-
-
-def test_a_clip_alone_is_a_clip_in_a_batch() -> None:
-    checks.assert_alone_equals_batch(build(checks.widths()))
-
-
-def test_a_gradient_reaches_every_parameter() -> None:
-    checks.assert_gradient_reaches(build(checks.widths()))
-
-
-def test_eight_clips_are_learned_by_heart() -> None:
-    checks.assert_overfits(build(checks.widths()))
-
-
-def test_a_missing_modality_gives_a_finite_prediction() -> None:
-    checks.assert_answers_without_modalities(build(checks.widths()))

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,14 +11,10 @@ from sadgr.train.models.mfn import MFN, MemoryLSTM, MFNConfig
 from sadgr.train.models.parts import at_words
 from sadgr.train.models.recurrent import Steps
 from sadgr.train.ragged import Spans
+from tests.train.models import small
 from tests.train.models.checks import (
     all_clips,
     array,
-    assert_alone_equals_batch,
-    assert_answers_without_modalities,
-    assert_gradient_reaches,
-    assert_overfits,
-    assert_shapes_of_all_tasks,
     in_float64,
     linear,
     parameter_count,
@@ -24,23 +22,8 @@ from tests.train.models.checks import (
 )
 
 Array = NDArray[np.float64]
-SMALL = MFNConfig(
-    text_hidden=5,
-    audio_hidden=3,
-    video_hidden=4,
-    memory=6,
-    attention_hidden=7,
-    proposal_hidden=8,
-    retain_hidden=9,
-    update_hidden=2,
-    output_hidden=11,
-    dropout=0.0,
-)
-
-
-def build(of: Widths | None = None) -> MFN:
-    torch.manual_seed(1)
-    return MFN(of or widths(), SMALL)
+SMALL: MFNConfig = small.SETTINGS["mfn"]
+build = partial(small.build, "mfn")
 
 
 def expected_parameters(w: Widths, c: MFNConfig) -> int:
@@ -54,26 +37,6 @@ def expected_parameters(w: Widths, c: MFNConfig) -> int:
     )
     head = linear(units + c.memory, c.output_hidden) + linear(c.output_hidden, w.n_outputs)
     return w.d_text + w.d_audio + w.d_video + lstms + attention + proposal + gates + head
-
-
-def test_shapes() -> None:
-    assert_shapes_of_all_tasks(build)
-
-
-def test_alone_as_in_a_batch() -> None:
-    assert_alone_equals_batch(build())
-
-
-def test_gradient_reaches_every_parameter() -> None:
-    assert_gradient_reaches(build())
-
-
-def test_overfits() -> None:
-    assert_overfits(build())
-
-
-def test_answers_without_modalities() -> None:
-    assert_answers_without_modalities(build())
 
 
 @pytest.mark.parametrize("config", [SMALL, MFNConfig()])

@@ -1,5 +1,6 @@
 """MISA: its three losses against plain NumPy and closed forms."""
 
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -7,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from sadgr.train.config import Widths
 from sadgr.train.models.misa import (
     DIFFERENCE,
     MISA,
@@ -20,14 +20,10 @@ from sadgr.train.models.misa import (
     reconstruction,
     similarity,
 )
-from tests.train.models import checks
+from tests.train.models import checks, small
 
-SMALL = MISAConfig(d_model=6, d_recurrent=4, heads=2, feed_forward=7, fusion_dropout=0, dropout=0)
-
-
-def build(widths: Widths) -> MISA:
-    torch.manual_seed(0)
-    return MISA(widths, SMALL)
+SMALL: MISAConfig = small.SETTINGS["misa"]
+build = partial(small.build, "misa")
 
 
 def samples(count: int, seed: int = 0) -> list[Tensor]:
@@ -95,7 +91,7 @@ def test_reconstruction_is_the_mean_squared_error() -> None:
 
 def test_losses_come_times_their_weights() -> None:
     batch = checks.all_clips(checks.widths())
-    plain = build(checks.widths()).train()(batch).losses
+    plain = build().train()(batch).losses
     torch.manual_seed(0)
     double = {"similarity_weight": 2.0, "difference_weight": 0.6, "reconstruction_weight": 2.0}
     doubled = MISA(checks.widths(), MISAConfig(**{**vars(SMALL), **double})).train()(batch).losses
@@ -127,23 +123,3 @@ def test_parameters_are_as_many_as_the_formula_says() -> None:
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
     with pytest.raises(ValueError, match="heads must divide d_model 6, got 4"):
         MISAConfig(d_model=6, heads=4)
-
-
-def test_shapes_of_all_tasks() -> None:
-    checks.assert_shapes_of_all_tasks(build)
-
-
-def test_a_clip_alone_is_a_clip_in_a_batch() -> None:
-    checks.assert_alone_equals_batch(build(checks.widths()))
-
-
-def test_a_gradient_reaches_every_parameter() -> None:
-    checks.assert_gradient_reaches(build(checks.widths()))
-
-
-def test_eight_clips_are_learned_by_heart() -> None:
-    checks.assert_overfits(build(checks.widths()))
-
-
-def test_a_missing_modality_gives_a_finite_prediction() -> None:
-    checks.assert_answers_without_modalities(build(checks.widths()))

@@ -1,5 +1,7 @@
 """MulT: its attention and a whole cross-modal transformer against plain NumPy, clip by clip."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,20 +10,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sadgr.train.config import Widths
-from sadgr.train.models.mult import Block, CrossModal, Memory, MulT, MulTConfig, placed
+from sadgr.train.models.mult import Block, CrossModal, Memory, MulTConfig, placed
 from sadgr.train.models.stacked import FeedForward, Pairing, StackedLinear, StackedNorm
 from sadgr.train.ragged import Spans
-from tests.train.models import checks
+from tests.train.models import checks, small
 
 Array = NDArray[np.float64]
-SMALL = MulTConfig(d_model=6, heads=3, layers=2, text_dropout=0, block_dropout=0, output_dropout=0)
+SMALL: MulTConfig = small.SETTINGS["mult"]
+build = partial(small.build, "mult")
 LENGTHS = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 9)), min_size=1, max_size=6)
-
-
-def build(widths: Widths) -> MulT:
-    torch.manual_seed(0)
-    return MulT(widths, SMALL)
 
 
 def softmax(scores: Array) -> Array:
@@ -145,7 +142,7 @@ def test_places_are_sines_and_cosines_of_the_place_in_the_clip() -> None:
 
 def test_order_of_words_and_of_frames_counts() -> None:
     """Without positions attention would not see it."""
-    model, batch = build(checks.widths()).eval(), checks.batch_of(checks.widths(), [5], [4])
+    model, batch = build().eval(), checks.batch_of(checks.widths(), [5], [4])
     with torch.no_grad():
         expected = model(batch).prediction
         for name in ("text", "audio", "video"):
@@ -176,23 +173,3 @@ def test_parameters_are_as_many_as_the_formula_says() -> None:
 def test_settings_that_no_layer_can_have_are_refused(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"{field} must"):
         MulTConfig(**{"d_model": 6, "heads": 3, field: value})
-
-
-def test_shapes_of_all_tasks() -> None:
-    checks.assert_shapes_of_all_tasks(build)
-
-
-def test_a_clip_alone_is_a_clip_in_a_batch() -> None:
-    checks.assert_alone_equals_batch(build(checks.widths()))
-
-
-def test_a_gradient_reaches_every_parameter() -> None:
-    checks.assert_gradient_reaches(build(checks.widths()))
-
-
-def test_eight_clips_are_learned_by_heart() -> None:
-    checks.assert_overfits(build(checks.widths()))
-
-
-def test_a_missing_modality_gives_a_finite_prediction() -> None:
-    checks.assert_answers_without_modalities(build(checks.widths()))

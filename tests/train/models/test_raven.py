@@ -1,24 +1,21 @@
 """RAVEN: sub-networks, gates and shift against plain NumPy, word by word and frame by frame."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sadgr.train.config import Widths
 from sadgr.train.models.parts import frames_of_words
-from sadgr.train.models.raven import RAVEN, ModalityMixing, OneStep, RAVENConfig, shifted
+from sadgr.train.models.raven import ModalityMixing, OneStep, RAVENConfig, shifted
 from sadgr.train.models.recurrent import final_state
 from sadgr.train.ragged import Spans
-from tests.train.models import checks
+from tests.train.models import checks, small
 
-SMALL = RAVENConfig(d_nonverbal=5, nonverbal_hidden=6, word_hidden=7, dropout=0)
+SMALL: RAVENConfig = small.SETTINGS["raven"]
+build = partial(small.build, "raven")
 Array = NDArray[np.float64]
-
-
-def build(widths: Widths) -> RAVEN:
-    torch.manual_seed(0)
-    return RAVEN(widths, SMALL)
 
 
 def sigmoid(x: Array) -> Array:
@@ -42,7 +39,7 @@ def lstm(layer: nn.LSTM, rows: Array) -> Array:
 
 def test_model_equals_its_transcription() -> None:
     """One clip of 3 words and 7 frames, its words' frames counted out by hand."""
-    model, of = build(checks.widths()).double().eval(), checks.widths()
+    model, of = build().double().eval(), checks.widths()
     batch = checks.batch_of(of, [3], [7], dtype=torch.float64)
     text, audio, video = (checks.array(one) for one in (batch.text, batch.audio, batch.video))
     shares = [(0, 2), (2, 5), (5, 7)]  # centres of 7 frames: 1/14, 3/14 | 5/14, 7/14, 9/14 | 11/14, 13/14
@@ -109,23 +106,3 @@ def test_parameters_are_as_many_as_the_formula_says() -> None:
         + checks.lstm(w.d_text, c.word_hidden) + checks.linear(c.word_hidden, 1)
     )  # fmt: skip
     assert checks.parameter_count(build(w)) == expected
-
-
-def test_shapes_of_all_tasks() -> None:
-    checks.assert_shapes_of_all_tasks(build)
-
-
-def test_a_clip_alone_is_a_clip_in_a_batch() -> None:
-    checks.assert_alone_equals_batch(build(checks.widths()))
-
-
-def test_a_gradient_reaches_every_parameter() -> None:
-    checks.assert_gradient_reaches(build(checks.widths()))
-
-
-def test_eight_clips_are_learned_by_heart() -> None:
-    checks.assert_overfits(build(checks.widths()))
-
-
-def test_a_missing_modality_gives_a_finite_prediction() -> None:
-    checks.assert_answers_without_modalities(build(checks.widths()))

@@ -16,7 +16,7 @@ from tests.train.models.checks import (
     array,
     assert_alone_equals_batch,
     assert_answers_without_modalities,
-    assert_shapes_of_all_tasks,
+    assert_shapes,
     linear,
     parameter_count,
     widths,
@@ -65,7 +65,7 @@ def fitted(of: Widths, data: FitData, config: RidgeConfig = DEFAULT) -> tuple[Ri
 
 
 def test_shapes() -> None:
-    assert_shapes_of_all_tasks(Ridge)
+    assert_shapes(Ridge, ("regression", "classification", "multilabel"))
 
 
 def test_alone_as_in_a_batch() -> None:

@@ -1,5 +1,6 @@
 """Self-MM: label generation over epochs against a plain loop over clips, and training that goes on as if never stopped."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +21,14 @@ from sadgr.train.models.selfmm import (
     shifted_label,
     unimodal_loss,
 )
-from tests.train.models import checks
+from tests.train.models import checks, small
 
-SMALL = SelfMMConfig(3, 4, 5, 6, 8, 7, 4, 5, text_dropout=0, audio_dropout=0)
+SMALL: SelfMMConfig = small.SETTINGS["selfmm"]
+build = partial(small.build, "selfmm")
 WIDTHS = (3, 2, 4)
 """Of a multimodal vector and of two modalities'."""
 N_CLIPS = 6
 Array = NDArray[np.float64]
-
-
-def build(widths: Widths) -> SelfMM:
-    torch.manual_seed(0)
-    return SelfMM(widths, SMALL)
 
 
 class Transcribed:
@@ -165,9 +162,9 @@ def test_training_goes_on_to_the_bit_from_what_was_saved(tmp_path: Path) -> None
             losses.append(float(loss.detach()))
         return losses
 
-    whole = build(checks.widths())
+    whole = build()
     expected = steps(whole, 6)
-    first, second = build(checks.widths()), build(checks.widths())
+    first, second = build(), build()
     begun = steps(first, 3)
     write_tensors(tmp_path / "state", first.state_dict())
     second.load_state_dict(read_tensors(tmp_path / "state")[0])
@@ -178,7 +175,7 @@ def test_training_goes_on_to_the_bit_from_what_was_saved(tmp_path: Path) -> None
 
 
 def test_prediction_makes_no_labels() -> None:
-    model = build(checks.widths()).eval()
+    model = build().eval()
     model(checks.all_clips(checks.widths()))
     assert not model.generation.seen.any()
 
@@ -187,13 +184,6 @@ def test_prediction_makes_no_labels() -> None:
 def test_other_tasks_than_regression_are_refused(widths: Widths) -> None:
     with pytest.raises(TrainError, match=f"learns regression alone, not {widths.task}"):
         SelfMM(widths)
-
-
-def test_shapes_of_regression() -> None:
-    model, batch = build(checks.widths()), checks.all_clips(checks.widths())
-    output = model.train()(batch)
-    assert output.prediction.shape == (checks.N_TRAIN, 1) and output.losses[UNIMODAL].shape == ()
-    assert model.eval()(batch).prediction.shape == (checks.N_TRAIN, 1) and not model(batch).losses
 
 
 def test_parameters_are_as_many_as_the_formula_says() -> None:
@@ -212,29 +202,3 @@ def test_parameters_are_as_many_as_the_formula_says() -> None:
         + task(c.d_video, c.video_task_hidden)
     )  # fmt: skip
     assert checks.parameter_count(build(widths)) == expected
-
-
-def test_a_clip_alone_is_a_clip_in_a_batch() -> None:
-    checks.assert_alone_equals_batch(build(checks.widths()))
-
-
-def test_in_the_first_epoch_unimodal_tasks_get_no_gradient() -> None:
-    """Their labels are the multimodal ones, so that their weights, tanh of the difference, are 0."""
-    model = build(checks.widths())
-    idle = [name for name, _ in model.named_parameters() if name.startswith(("tasks.1", "tasks.2", "tasks.3"))]
-    checks.assert_gradient_reaches(model, except_=idle)
-
-
-def test_a_gradient_reaches_every_parameter_once_labels_differ() -> None:
-    model = build(checks.widths())
-    model.generation.seen += 1
-    model.generation.labels += torch.arange(4.0)
-    checks.assert_gradient_reaches(model)
-
-
-def test_eight_clips_are_learned_by_heart() -> None:
-    checks.assert_overfits(build(checks.widths()))
-
-
-def test_a_missing_modality_gives_a_finite_prediction() -> None:
-    checks.assert_answers_without_modalities(build(checks.widths()))

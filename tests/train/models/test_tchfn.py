@@ -1,19 +1,16 @@
 """TCHFN: its two losses against plain NumPy, and that its levels stand in the order they are said to."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
-from sadgr.train.config import Widths
 from sadgr.train.models.tchfn import CONTRAST, DISTILLATION, TCHFN, TCHFNConfig, contrast, distillation
-from tests.train.models import checks
+from tests.train.models import checks, small
 
-SMALL = TCHFNConfig(d_model=6, heads=3, dropout=0)
-
-
-def build(widths: Widths) -> TCHFN:
-    torch.manual_seed(0)
-    return TCHFN(widths, SMALL)
+SMALL: TCHFNConfig = small.SETTINGS["tchfn"]
+build = partial(small.build, "tchfn")
 
 
 def test_contrast_equals_its_transcription() -> None:
@@ -43,7 +40,7 @@ def test_distillation_equals_its_transcription_and_teaches_students_alone() -> N
 
 def test_losses_carry_their_weights() -> None:
     batch = checks.all_clips(checks.widths())
-    plain = build(checks.widths())(batch).losses
+    plain = build()(batch).losses
     torch.manual_seed(0)
     heavy = TCHFN(checks.widths(), TCHFNConfig(6, 3, 0, contrast_weight=0.3, distillation_weight=0.2))(batch).losses
     torch.testing.assert_close(heavy[CONTRAST], 3 * plain[CONTRAST])
@@ -51,7 +48,7 @@ def test_losses_carry_their_weights() -> None:
 
 
 def test_order_of_words_and_of_frames_counts() -> None:
-    model, batch = build(checks.widths()).eval(), checks.batch_of(checks.widths(), [5], [4])
+    model, batch = build().eval(), checks.batch_of(checks.widths(), [5], [4])
     with torch.no_grad():
         expected = model(batch).prediction
         for name in ("text", "audio", "video"):
@@ -61,7 +58,7 @@ def test_order_of_words_and_of_frames_counts() -> None:
 
 def test_text_is_reached_through_its_levels_alone() -> None:
     """Were the middle level silent, text would count for nothing: the high level joins no text but that level's."""
-    model = build(checks.widths()).eval()
+    model = build().eval()
     model.middle.norm.weight.data.zero_()
     batch = checks.all_clips(checks.widths())
     changed = batch.with_rows(text=batch.text + 1)
@@ -86,23 +83,3 @@ def test_parameters_are_as_many_as_the_formula_says() -> None:
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
     with pytest.raises(ValueError, match="heads must divide d_model 6, got 4"):
         TCHFNConfig(d_model=6, heads=4)
-
-
-def test_shapes_of_all_tasks() -> None:
-    checks.assert_shapes_of_all_tasks(build)
-
-
-def test_a_clip_alone_is_a_clip_in_a_batch() -> None:
-    checks.assert_alone_equals_batch(build(checks.widths()))
-
-
-def test_a_gradient_reaches_every_parameter() -> None:
-    checks.assert_gradient_reaches(build(checks.widths()))
-
-
-def test_eight_clips_are_learned_by_heart() -> None:
-    checks.assert_overfits(build(checks.widths()))
-
-
-def test_a_missing_modality_gives_a_finite_prediction() -> None:
-    checks.assert_answers_without_modalities(build(checks.widths()))

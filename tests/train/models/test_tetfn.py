@@ -1,5 +1,7 @@
 """TETFN: who asks whom, against transformers one by one; its tasks and labels are Self-MM's."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,19 +9,14 @@ from torch import Tensor
 from sadgr.train.config import Widths
 from sadgr.train.errors import TrainError
 from sadgr.train.models.mult import CrossModal, Memory
-from sadgr.train.models.selfmm import UNIMODAL
 from sadgr.train.models.stacked import Pairing
 from sadgr.train.models.tetfn import TETFN, TETFNConfig, TextEnhanced
 from sadgr.train.ragged import Spans
-from tests.train.models import checks
+from tests.train.models import checks, small
 
-SMALL = TETFNConfig(3, 4, 6, 3, 2, 1, 8, 7, 4, 5, block_dropout=0)
+SMALL: TETFNConfig = small.SETTINGS["tetfn"]
+build = partial(small.build, "tetfn")
 TASKS = ("tasks.1", "tasks.2", "tasks.3")
-
-
-def build(widths: Widths) -> TETFN:
-    torch.manual_seed(0)
-    return TETFN(widths, SMALL)
 
 
 def one_of(stacked: CrossModal | Memory, number: int, layers: int) -> CrossModal | Memory:
@@ -89,7 +86,7 @@ def test_text_reaches_what_sound_asks_of_sight() -> None:
 
 
 def test_prediction_makes_no_labels() -> None:
-    model = build(checks.widths()).eval()
+    model = build().eval()
     model(checks.all_clips(checks.widths()))
     assert not model.generation.seen.any()
 
@@ -104,13 +101,6 @@ def test_other_tasks_than_regression_are_refused(widths: Widths) -> None:
 def test_settings_that_no_layer_can_have_are_refused(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"{field} must"):
         TETFNConfig(**{"d_model": 6, "heads": 3, field: value})
-
-
-def test_shapes_of_regression() -> None:
-    model, batch = build(checks.widths()), checks.all_clips(checks.widths())
-    output = model.train()(batch)
-    assert output.prediction.shape == (checks.N_TRAIN, 1) and output.losses[UNIMODAL].shape == ()
-    assert model.eval()(batch).prediction.shape == (checks.N_TRAIN, 1) and not model(batch).losses
 
 
 def test_parameters_are_as_many_as_the_formula_says() -> None:
@@ -133,29 +123,3 @@ def test_parameters_are_as_many_as_the_formula_says() -> None:
         + task(m, c.text_task_hidden) + task(m, c.audio_task_hidden) + task(m, c.video_task_hidden)
     )  # fmt: skip
     assert checks.parameter_count(build(w)) == expected
-
-
-def test_a_clip_alone_is_a_clip_in_a_batch() -> None:
-    checks.assert_alone_equals_batch(build(checks.widths()))
-
-
-def test_in_the_first_epoch_unimodal_tasks_get_no_gradient() -> None:
-    """Their labels are the multimodal ones, so that their weights, tanh of the difference, are 0."""
-    model = build(checks.widths())
-    idle = [name for name, _ in model.named_parameters() if name.startswith(TASKS)]
-    checks.assert_gradient_reaches(model, except_=idle)
-
-
-def test_a_gradient_reaches_every_parameter_once_labels_differ() -> None:
-    model = build(checks.widths())
-    model.generation.seen += 1
-    model.generation.labels += torch.arange(4.0)
-    checks.assert_gradient_reaches(model)
-
-
-def test_eight_clips_are_learned_by_heart() -> None:
-    checks.assert_overfits(build(checks.widths()))
-
-
-def test_a_missing_modality_gives_a_finite_prediction() -> None:
-    checks.assert_answers_without_modalities(build(checks.widths()))

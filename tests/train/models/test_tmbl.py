@@ -1,22 +1,19 @@
 """TMBL: a layer of its six streams against plain NumPy, stream by stream and clip by clip; its binding and its losses."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from sadgr.train.config import Widths
 from sadgr.train.models.stacked import StackedLinear, StackedNorm
-from sadgr.train.models.tmbl import TMBL, BindingLayer, TMBLConfig, bound, unlikeness
-from tests.train.models import checks
+from sadgr.train.models.tmbl import BindingLayer, TMBLConfig, bound, unlikeness
+from tests.train.models import checks, small
 
-SMALL = TMBLConfig(2, 6, 2, 2, 4, 5, layer_dropout=0, fusion_dropout=0)
+SMALL: TMBLConfig = small.SETTINGS["tmbl"]
+build = partial(small.build, "tmbl")
 Array = NDArray[np.float64]
-
-
-def build(widths: Widths) -> TMBL:
-    torch.manual_seed(0)
-    return TMBL(widths, SMALL)
 
 
 def affine(layer: StackedLinear, rows: Array, of: int) -> Array:
@@ -75,7 +72,7 @@ def test_unlikeness_equals_its_transcription() -> None:
 
 def test_fusion_s_tokens_stand_in_order() -> None:
     """Own parts of one clip, their CLS, its shared parts, theirs."""
-    model = build(checks.widths()).double()
+    model = build().double()
     model.places.data.zero_()
     tokens = torch.arange(6 * 4 * 6, dtype=torch.float64).view(6, 4, 6)  # 2 clips, M 6
     seen = []
@@ -114,23 +111,3 @@ def test_parameters_are_as_many_as_the_formula_says() -> None:
 def test_settings_that_no_layer_can_have_are_refused(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"{field} must"):
         TMBLConfig(**{"d_attention": 4, "heads": 2, field: value})
-
-
-def test_shapes_of_all_tasks() -> None:
-    checks.assert_shapes_of_all_tasks(build)
-
-
-def test_a_clip_alone_is_a_clip_in_a_batch() -> None:
-    checks.assert_alone_equals_batch(build(checks.widths()))
-
-
-def test_a_gradient_reaches_every_parameter() -> None:
-    checks.assert_gradient_reaches(build(checks.widths()))
-
-
-def test_eight_clips_are_learned_by_heart() -> None:
-    checks.assert_overfits(build(checks.widths()))
-
-
-def test_a_missing_modality_gives_a_finite_prediction() -> None:
-    checks.assert_answers_without_modalities(build(checks.widths()))
