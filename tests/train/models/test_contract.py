@@ -20,7 +20,7 @@ FIRST_EPOCH = {"selfmm": ("tasks.1", "tasks.2", "tasks.3"), "tetfn": ("tasks.1",
 """What gets no gradient in the first epoch: unimodal labels are the multimodal ones then, and weights, tanh of the difference, 0."""
 
 IDLE = FIRST_EPOCH | {"sadgr": ("video_attention.key.bias", "word_attention.bias")}
-"""A number added to all scores of a softmax, as eq. 13 and 14 have it, changes nothing."""
+"""And what softmax ignores, being the same for all keys of a query."""
 
 every = pytest.mark.parametrize("name", list(SETTINGS))
 
