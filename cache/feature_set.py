@@ -96,8 +96,8 @@ class FeatureSet:
         for name in names:
             if name not in known:
                 try:
-                    with self._reader(name) as shard:
-                        tables[name] = Table.of(shard.ids, shard.sources, shard.present)
+                    shard = self._readers[name]  # it stays open: what is looked at is read next, even if it is taken away
+                    tables[name] = Table.of(shard.ids, shard.sources, shard.present)
                 except ShardGoneError:
                     return False
                 except ShardInvalidError as error:
