@@ -3,7 +3,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sadgr.cache import ClipRecord, FeatureCache, FeatureSetSpec, FeatureWriter, create_feature_set, source_digest
+from sadgr.cache import (
+    ClipRecord,
+    FeatureCache,
+    FeatureSetSpec,
+    FeatureWriter,
+    create_feature_set,
+    source_digest,
+    write_labels,
+)
+from tests.cache.tools import labels
 
 SPECS = {
     "text": FeatureSetSpec("text", "tiny-bert", {"encoder": {"weights": "t"}, "word_splitting": 1}),
@@ -62,3 +71,19 @@ def planted():
         write = staticmethod(write)
 
     return Planted
+
+
+@pytest.fixture
+def data(cache, text_set):
+    write_labels(text_set.path.parent, labels("abc"))
+    return cache["demo"]
+
+
+@pytest.fixture
+def written(data, text_set, planted):
+    """Four shards: a, b and c; then a and an absent clip; then b; then c's transcript was corrected."""
+    planted.write(text_set, *(planted.record(clip, seed=1) for clip in "abc"))
+    planted.write(text_set, planted.record("a", seed=2), ClipRecord("absent", source_digest(), None))
+    planted.write(text_set, planted.record("b", seed=3, words=0))
+    planted.write(text_set, planted.record("c", seed=4, version="2"))
+    return text_set
