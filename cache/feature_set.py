@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,14 @@ class FeatureSet:
 
     def entries(self) -> Entries:
         """Return the latest record of every clip; looks at the folder anew and reads only what is new there."""
+        return self._look(keep_open=False)
+
+    def _look(self, keep_open: bool) -> Entries:
+        """Look at the folder; shards that are kept open can be read next, even if they are taken away meanwhile."""
         tables: dict[str, Table] = {}
         names = shard_names(self.path)
         for look in range(LOOKS):
-            whole = self._read_new(names, tables)
+            whole = self._read_new(names, tables, keep_open)
             now = shard_names(self.path)
             # A listing that runs while a compaction does may miss both a merged shard and its parts.
             if whole and (now == names or look >= SETTLED_LOOKS):
@@ -84,7 +88,7 @@ class FeatureSet:
             names = now
         raise CacheError(_TOO_FAST.format(self.path))
 
-    def _read_new(self, names: Sequence[str], tables: dict[str, Table]) -> bool:
+    def _read_new(self, names: Sequence[str], tables: dict[str, Table], keep_open: bool) -> bool:
         """Read the tables of shards that no index knows yet; tells whether all of them were still there."""
         if self._entries is None:
             self._entries = Entries(Index.load(self.path), self._ids_of, self.entries)
@@ -96,8 +100,8 @@ class FeatureSet:
         for name in names:
             if name not in known:
                 try:
-                    shard = self._readers[name]  # it stays open: what is looked at is read next, even if it is taken away
-                    tables[name] = Table.of(shard.ids, shard.sources, shard.present)
+                    with nullcontext(self._readers[name]) if keep_open else self._reader(name) as shard:
+                        tables[name] = Table.of(shard.ids, shard.sources, shard.present)
                 except ShardGoneError:
                     return False
                 except ShardInvalidError as error:
@@ -151,7 +155,8 @@ class FeatureSet:
         Raises:
             SelectionError: the feature set has no record of the clip.
         """
-        entry = self.known_entries().get(clip_id) or self.entries().get(clip_id)
+        entry = self._entries.get(clip_id) if self._entries is not None else None
+        entry = entry or self._look(keep_open=True).get(clip_id)
         for _ in range(LOOKS):
             if entry is None:
                 raise SelectionError(f"{self.name} holds no clip {clip_id!r}")
@@ -160,7 +165,7 @@ class FeatureSet:
             try:
                 return self._readers[entry.shard].arrays(clip_id, entry.row, names)
             except ShardGoneError:
-                entry = self.entries().get(clip_id)
+                entry = self._look(keep_open=True).get(clip_id)
         raise CacheError(_TOO_FAST.format(self.path))
 
     def vectors(self, name: str, dtype: npt.DTypeLike = np.float32) -> tuple[list[str], Array]:

@@ -69,9 +69,9 @@ class ShardReader:
         with self._explained("ids"):
             return [value.decode("utf-8") for value in self._read("ids").tolist()]
 
-    @cached_property
+    @property
     def sources(self) -> list[str]:
-        """Source digest of each clip."""
+        """Source digest of each clip; they are long, and are read anew each time."""
         with self._explained("sources"):
             sources = [value.decode("ascii") for value in self._read("sources").tolist()]
             if len(sources) != len(self.ids) or not all(_DIGEST.fullmatch(source) for source in sources):
@@ -131,12 +131,13 @@ class ShardReader:
         rules = ARRAYS[self.modality]
         own = [name for name, rule in rules.items() if not rule.flat]
         tables = {name: self.table(name) for name, rule in rules.items() if rule.flat and self.has_table(name)}
+        sources = self.sources
         for row in rows:
             arrays: dict[str, Array] | None = None
             if self.present[row]:
                 arrays = self.arrays(self.ids[row], row, own)
                 arrays |= {name: table[row] for name, table in tables.items() if not np.isnan(table[row]).any()}
-            yield ClipRecord(self.ids[row], self.sources[row], arrays)
+            yield ClipRecord(self.ids[row], sources[row], arrays)
 
     def _read(self, name: str, row: int | None = None) -> Array:
         """Read an array, or one row of it, after making sure that it lies in this very file and needs no foreign code.

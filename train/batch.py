@@ -2,24 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from sadgr.train.modalities import AUDIO, TEXT, VIDEO
 from sadgr.train.ragged import Spans
 
 
 class Features:
     """Words and frames of B clips, end to end, and their means: what a model does not ask for is not gathered.
 
+    Modalities go by their number, as `TEXT`, `AUDIO` and `VIDEO` say it.
+
     Args:
         words: How words belong to clips.
         frames: How frames belong to clips.
-        rows: Gives text (sum of N, Dt), audio (sum of N, Da) the same words, spoken, or video (sum of Lv, Dv), by its number
-            0 to 2; float32.
-        mean: Gives the mean of each clip's rows likewise, (B, D), where somebody has it already.
+        rows: Gives a modality's rows, float32: text (sum of N, Dt), audio (sum of N, Da), the same words, spoken, or video
+            (sum of Lv, Dv).
+        mean: Gives the mean of each clip's rows, (B, D), where somebody has it already.
     """
 
     def __init__(
@@ -30,7 +32,9 @@ class Features:
         mean: Callable[[int], Tensor] | None = None,
     ) -> None:
         self.words, self.frames = words, frames
-        self._rows, self._mean = rows, mean
+        self._read, self._known = rows, mean
+        self._rows: dict[int, Tensor] = {}
+        self._means: dict[int, Tensor] = {}
 
     @classmethod
     def of(cls, text: Tensor, audio: Tensor, video: Tensor, words: Spans, frames: Spans) -> Self:
@@ -39,30 +43,26 @@ class Features:
 
     def gathered(self, device: torch.device) -> Self:
         """Give the same rows, gathered, on a device; their means are still to be taken."""
-        text, audio, video = (one.to(device) for one in (self.text, self.audio, self.video))
+        text, audio, video = (self.rows(one).to(device) for one in (TEXT, AUDIO, VIDEO))
         return self.of(text, audio, video, self.words.to(device), self.frames.to(device))
 
-    @cached_property
-    def text(self) -> Tensor:
-        """(sum of N, Dt)."""
-        return self._rows(0)
+    def rows(self, modality: int) -> Tensor:
+        """Give a modality's rows."""
+        if modality not in self._rows:
+            self._rows[modality] = self._read(modality)
+        return self._rows[modality]
 
-    @cached_property
-    def audio(self) -> Tensor:
-        """(sum of N, Da)."""
-        return self._rows(1)
+    def mean(self, modality: int) -> Tensor:
+        """Give the mean of each clip's rows, (B, D)."""
+        if modality not in self._means:
+            spans = self.frames if modality == VIDEO else self.words
+            self._means[modality] = self._known(modality) if self._known else spans.mean(self.rows(modality))
+        return self._means[modality]
 
-    @cached_property
-    def video(self) -> Tensor:
-        """(sum of Lv, Dv)."""
-        return self._rows(2)
-
-    @cached_property
+    @property
     def means(self) -> tuple[Tensor, Tensor, Tensor]:
         """Means of each clip's rows of text (B, Dt), audio (B, Da) and video (B, Dv)."""
-        if self._mean is not None:
-            return self._mean(0), self._mean(1), self._mean(2)
-        return self.words.mean(self.text), self.words.mean(self.audio), self.frames.mean(self.video)
+        return self.mean(TEXT), self.mean(AUDIO), self.mean(VIDEO)
 
 
 @dataclass(frozen=True)
@@ -92,22 +92,17 @@ class Batch:
     @property
     def text(self) -> Tensor:
         """(sum of N, Dt) float32 words."""
-        return self.features.text
+        return self.features.rows(TEXT)
 
     @property
     def audio(self) -> Tensor:
         """(sum of N, Da) float32 the same words, spoken."""
-        return self.features.audio
+        return self.features.rows(AUDIO)
 
     @property
     def video(self) -> Tensor:
         """(sum of Lv, Dv) float32 frames."""
-        return self.features.video
-
-    @property
-    def means(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Means of each clip's words, (B, Dt) and (B, Da), and frames, (B, Dv)."""
-        return self.features.means
+        return self.features.rows(VIDEO)
 
     @property
     def words(self) -> Spans:

@@ -1,8 +1,8 @@
 """One clip as tensors, many clips as columns, and some of them chosen as a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +13,12 @@ from torch import Tensor
 from sadgr.train.batch import Batch, Features
 from sadgr.train.config import AudioMean, ModelConfig, Widths
 from sadgr.train.errors import TrainError
-from sadgr.train.modalities import MODALITIES
+from sadgr.train.modalities import VIDEO
 from sadgr.train.ragged import Spans
 
 if TYPE_CHECKING:
     from sadgr.cache import ClipFeatures
 
-VIDEO = MODALITIES.index("video")
 CHUNK_CLIPS = 64
 """Clips whose means are taken at once."""
 
@@ -88,6 +87,7 @@ class Clips:
         self.present = self._has.to(self.device)
         self._paired = torch.tensor([clip.paired for clip in clips]).to(self.device)
         self._target = self.target.to(self.device)
+        self._means: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
         """N."""
@@ -103,8 +103,9 @@ class Clips:
         numbers = np.asarray(chosen, np.int64)
         numbers = numbers[np.argsort(self.words[numbers], kind="stable")]
         places = torch.from_numpy(numbers).to(self.device)
+        rows, words, frames = self._rows(numbers)
         return Batch(
-            features=self._features(numbers, places),
+            features=Features(words, frames, rows, lambda modality: self._mean(modality).index_select(0, places)),
             text_mean=self._text_mean.index_select(0, places).float(),
             audio_mean=self._audio_mean.index_select(0, places).float(),
             present=self.present[places],
@@ -114,32 +115,33 @@ class Clips:
             numbers=places,
         )
 
-    def _features(self, numbers: NDArray[np.int64], places: Tensor) -> Features:
+    def _rows(self, numbers: NDArray[np.int64]) -> tuple[Callable[[int], Tensor], Spans, Spans]:
+        """What gathers a modality's rows of some clips, and how their words and frames belong to them."""
         counts = self.words[numbers], self.frames[numbers]
         firsts = self._first_word[numbers], self._first_frame[numbers]
 
         @cache
-        def rows(of_frames: bool) -> Tensor:
+        def places(of_frames: bool) -> Tensor:
             count, first = counts[of_frames], firsts[of_frames]
             before = np.repeat(first - (np.cumsum(count) - count), count)
             return torch.from_numpy(before + np.arange(int(count.sum()))).to(self.device)
 
-        words, frames = (Spans(torch.from_numpy(count), self.device) for count in counts)
-        return Features(
-            words,
-            frames,
-            lambda modality: self.columns[modality].index_select(0, rows(modality == VIDEO)).float(),
-            lambda modality: self._means[modality].index_select(0, places),
-        )
+        def rows(modality: int) -> Tensor:
+            return self.columns[modality].index_select(0, places(modality == VIDEO)).float()
 
-    @cached_property
-    def _means(self) -> list[Tensor]:
-        """(n, D) float32 means of each clip's text, audio and video, taken once: when a model first asks for them."""
-        parts = []
-        for start in range(0, len(self), CHUNK_CLIPS):
-            numbers = np.arange(start, min(start + CHUNK_CLIPS, len(self)))
-            parts.append(self._features(numbers, torch.from_numpy(numbers)).gathered(self.device).means)
-        return [torch.cat(column) for column in zip(*parts, strict=True)]
+        words, frames = (Spans(torch.from_numpy(count), self.device) for count in counts)
+        return rows, words, frames
+
+    def _mean(self, modality: int) -> Tensor:
+        """(n, D) float32 means of each clip's rows, taken once: when a model first asks for them."""
+        if modality not in self._means:
+            parts = []
+            for start in range(0, len(self), CHUNK_CLIPS):
+                numbers = np.arange(start, min(start + CHUNK_CLIPS, len(self)))
+                rows, words, frames = self._rows(numbers)
+                parts.append(Features(words, frames, rows).mean(modality))
+            self._means[modality] = torch.cat(parts)
+        return self._means[modality]
 
 
 def collate(clips: Sequence[ClipTensors]) -> Batch:

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from sadgr.cache import ClipFeatures
 
 MODALITIES = ("text", "audio", "video")
+TEXT, AUDIO, VIDEO = range(3)
 
 
 def parse_modalities(text: str) -> tuple[str, ...]:

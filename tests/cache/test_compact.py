@@ -1,5 +1,7 @@
 """Compaction: nothing is lost, whoever reads, writes, compacts or dies meanwhile."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,33 @@ def test_a_reader_goes_on_while_shards_are_compacted_under_its_hands(written, pl
         np.testing.assert_array_equal(reader.read(clip)["words"], planted.arrays("text", seed=seed)["words"])
     assert reader.vectors("mean")[0] == ["a", "b", "c"]
     assert sorted(snapshot) == ["a", "absent", "b", "c"]
+
+
+def test_what_a_reader_has_looked_at_it_reads_even_if_it_is_taken_away(written, planted, monkeypatch):
+    take_in = FeatureSet._take_in
+
+    def taken_away(self, *looked_at):
+        entries = take_in(self, *looked_at)
+        for path in self.shards():
+            path.unlink()
+        return entries
+
+    monkeypatch.setattr(FeatureSet, "_take_in", taken_away)
+    np.testing.assert_array_equal(FeatureSet(written.path).read("a")["words"], planted.arrays("text", seed=2)["words"])
+
+
+def test_who_only_looks_keeps_no_shard_open(written):
+    looked = FeatureSet(written.path)
+
+    def files() -> int:
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    before = files()
+    looked.entries()
+    looked.missing({"a": source_digest()})
+    assert files() == before
+    looked.read("a")
+    assert files() > before
 
 
 def test_a_record_written_during_a_compaction_wins(written, planted, monkeypatch):

@@ -73,7 +73,8 @@ def test_rm_asks_first(written, data):
 
 def test_rm_does_not_ask_where_it_was_told_yes_and_readers_are_told_clearly(written, data, planted):
     reader, untouched = FeatureSet(written.path), FeatureSet(written.path)
-    reader.entries()
+    reader.read("a")
+    untouched.entries()
     assert run("rm", data.path.parent, written.name, "--yes").exit_code == 0
     np.testing.assert_array_equal(reader.read("a")["words"], planted.arrays("text", seed=2)["words"])  # still open
     with pytest.raises(SelectionError):

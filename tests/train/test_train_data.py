@@ -61,7 +61,7 @@ def test_columns_give_any_clips_shortest_first(
     pairs |= {name: (getattr(found, name).lengths, getattr(expected, name).lengths) for name in ("words", "frames")}
     for name, (one, other) in pairs.items():
         assert one.dtype == other.dtype and torch.equal(one, other), name
-    for one, other in zip(found.means, expected.means, strict=True):
+    for one, other in zip(found.features.means, expected.features.means, strict=True):
         torch.testing.assert_close(one, other)
     assert clips.ids == [clip.clip_id for clip in tensors] and len(clips) == len(tensors)
     assert clips.words.tolist() == [len(clip.text) for clip in tensors]

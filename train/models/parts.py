@@ -24,7 +24,7 @@ class Pooled(nn.Module):
     def forward(self, batch: Batch) -> list[Tensor]:
         """Give text (B, Dt), audio (B, Da) and video (B, Dv)."""
         clips = row_a_clip(batch)
-        return self.missing(batch.present, batch.complete, *((mean, clips) for mean in batch.means))  # type: ignore[no-any-return]
+        return self.missing(batch.present, batch.complete, *((mean, clips) for mean in batch.features.means))  # type: ignore[no-any-return]
 
 
 def row_a_clip(batch: Batch) -> Spans:

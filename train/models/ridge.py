@@ -68,7 +68,7 @@ class Ridge(nn.Module):
     def pooled(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Give the means of a clip's words and frames side by side, and which entries the clip has, (B, Dt + Da + Dv)."""
         has = [batch.present[:, i, None].expand(-1, width) for i, width in enumerate(self.widths)]
-        return torch.cat(batch.means, dim=1), torch.cat(has, dim=1)
+        return torch.cat(batch.features.means, dim=1), torch.cat(has, dim=1)
 
 
 def fit_ridge(data: "FitData", model: Ridge) -> NDArray[np.float64]:

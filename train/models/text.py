@@ -7,6 +7,7 @@ from torch import nn
 from sadgr.train.batch import Batch
 from sadgr.train.config import Widths
 from sadgr.train.dropout import Dropout
+from sadgr.train.modalities import TEXT
 from sadgr.train.models.parts import Layers, row_a_clip
 from sadgr.train.models.protocol import MissingVectors, Output
 
@@ -31,6 +32,6 @@ class TextOnly(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """Predict a batch of clips."""
-        mean = batch.means[0], row_a_clip(batch)
+        mean = batch.features.mean(TEXT), row_a_clip(batch)
         (text,) = self.missing(batch.present[:, :1], batch.complete[:1], mean)  # (B, Dt)
         return Output(self.head(self.dropout(self.layers(text))))

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from sadgr.train.batch import Batch
 from sadgr.train.config import Widths
+from sadgr.train.modalities import AUDIO, VIDEO
 from sadgr.train.models.parts import Layers, row_a_clip
 from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.models.recurrent import final_state
@@ -49,7 +50,7 @@ class Embeddings(nn.Module):
 
     def forward(self, batch: Batch) -> list[Tensor]:
         """Give z_text, z_audio and z_video, (B, 1 + units) each: a 1, then the embedding."""
-        clips, (_, audio, video) = row_a_clip(batch), batch.means
+        clips, audio, video = row_a_clip(batch), batch.features.mean(AUDIO), batch.features.mean(VIDEO)
         text, audio, video = self.missing(
             batch.present, batch.complete, (batch.text, batch.words), (audio, clips), (video, clips)
         )

@@ -50,7 +50,8 @@ class Costs:
         parameters: Numbers that it learns.
         epoch_seconds: Median of an epoch as `fit` does it: learning, scoring the valid split, saving; what is solved instead
             of learned counts as one epoch.
-        clip_milliseconds: Median of predicting one clip by itself, without reading it.
+        clip_milliseconds: Median of predicting one clip by itself, without reading it; what a model averages over the clip's rows
+            it averages in this time, while an epoch finds means that were taken before.
         peak_bytes: Most memory that the process held while it learned and predicted; on a GPU, of the GPU's.
         machine: Where: device, processor, threads.
     """
