@@ -152,7 +152,13 @@ class Loop:
             return Progress()
         tensors, metadata = read_tensors(path)
         told = json.loads(metadata["progress"])
-        model.load_state_dict(_under("model/", tensors))
+        try:
+            model.load_state_dict(_under("model/", tensors))
+        except RuntimeError as error:
+            raise TrainError(
+                f"{path} is of another model, or of this one in another version, and cannot be gone on with; begin a new folder "
+                f"({error})"
+            ) from error
         states: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under("optimizer/", tensors).items():
             index, key = name.split("/")

@@ -107,6 +107,16 @@ def test_interrupted_and_resumed_is_uninterrupted(
     assert_same(whole, run(data, model, tmp_path / "parts", config), [tmp_path / "whole", tmp_path / "parts"])
 
 
+def test_a_state_of_another_model_is_a_clear_error(
+    data: FitData, small: ModelConfig, tmp_path: Path, stop_after: StopAfter
+) -> None:
+    """As a version of this package with other weights would have left it."""
+    with pytest.raises(Interrupted):
+        run(data, small, tmp_path, CONFIG, stop_after(1))
+    with pytest.raises(TrainError, match=r"state.safetensors is of another model.*begin a new folder"):
+        run(data, replace(small, d_model=small.d_model * 2), tmp_path)
+
+
 def test_a_finished_run_started_again_trains_no_more(data: FitData, small: ModelConfig, tmp_path: Path) -> None:
     first = run(data, small, tmp_path)
     before = (tmp_path / "state.safetensors").stat().st_mtime_ns

@@ -73,7 +73,7 @@ def pretrain(
     type=click.Choice(MODEL_NAMES),
     default="sadgr",
     show_default=True,
-    help="Another model than the paper's, with its own paper's settings.",
+    help="Another model than the paper's, with its own settings.",
 )
 @heads_option
 @click.option("--preset", type=click.Choice(list(FIT_PRESETS)), default="default", show_default=True)
@@ -115,7 +115,7 @@ def fit(
     The valid split alone chooses the epoch. Started again with the same RUN, it goes on where it was stopped.
     """
     if name != "sadgr" and (flags := given_to_sadgr(heads, options)):
-        raise click.UsageError(f"{flags}: only --model sadgr has this; {name} keeps its own paper's settings")
+        raise click.UsageError(f"{flags}: only --model sadgr has this; {name} keeps its own settings")
     request = requested(heads, options, name=name, tensorboard=tensorboard)
     from sadgr.train.checkpoint import read_json
     from sadgr.train.tables import metrics_table

@@ -22,6 +22,12 @@ SPELLED = {
 """How tables call a model where capitals would not do."""
 TUNE_BERT = ("misa", "selfmm", "mag", "tetfn", "tchfn", "tmbl")
 """Models whose papers fine-tune BERT."""
+NOT_READ = {
+    "tchfn": "TCHFN is this project's design after the title of its paper and what SADGR's says of it, since neither its text nor a program "
+    "of its authors was to be had: its score says little about the published model.",
+    "tmbl": "TMBL follows the abstract of its paper and its authors' program, since the text was not to be had.",
+}
+"""What must be known of models whose papers could not be read."""
 FIRST = {"model": "model", "data set": "dataset", "split": "split", "seeds": "seeds"}
 MEGABYTE = 1e6
 
@@ -89,9 +95,11 @@ def notes_of(complete: Sequence[Variation], costs: Mapping[str, Costs], metric: 
     """
     names = [one.name for one in complete]
     notes = [
-        "All models read the same cached features of frozen encoders. Each has its own paper's widths and weights of losses; "
-        "optimiser, learning rate, batch size and epochs are the same for all. Nothing was tuned on this data."
+        "All models read the same cached features of frozen encoders. Widths and weights of losses are those of each one's paper or "
+        "its authors' program; where neither says, they are MMSA's or this project's, as its file in train/models tells. Optimiser, "
+        "learning rate, batch size and epochs are the same for all. Nothing was tuned on this data."
     ]
+    notes += [told for name, told in NOT_READ.items() if name in names]
     tuned = [title_of(one) for one in names if one in TUNE_BERT]
     if tuned:
         notes.append(

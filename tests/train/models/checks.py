@@ -134,10 +134,10 @@ def in_float64(batch: Batch) -> Batch:
     return replace(batch.with_rows(**rows), **by_clip)
 
 
-def task_loss(model: nn.Module, batch: Batch, task: TaskName) -> Tensor:
+def task_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Give what training minimises: the task's loss and the model's own."""
     output: Output = model(batch)
-    return TASKS[task].loss(output.prediction, batch.target) + sum(output.losses.values(), torch.zeros(()))
+    return TASKS["regression"].loss(output.prediction, batch.target) + sum(output.losses.values(), torch.zeros(()))
 
 
 def array(tensor: Tensor) -> NDArray[np.float64]:
@@ -167,7 +167,7 @@ def assert_alone_equals_batch(model: nn.Module) -> None:
     check()
 
 
-def assert_gradient_reaches(model: nn.Module, except_: Collection[str] = (), task: TaskName = "regression") -> None:
+def assert_gradient_reaches(model: nn.Module, except_: Collection[str] = ()) -> None:
     """A gradient of the task's loss and the model's own reaches every parameter but those named; those get none at all.
 
     All kinds of missing modalities are in the batch, so that stand-ins count; dropout is off, so that nothing is missed by
@@ -181,11 +181,10 @@ def assert_gradient_reaches(model: nn.Module, except_: Collection[str] = (), tas
             module.p = 0.0
         if isinstance(module, nn.RNNBase | nn.MultiheadAttention):
             module.dropout = 0.0
-    of = {each.task: each for each in widths_of_tasks()}[task]
     model.zero_grad()
     lacking = [[True, True, True]] * 4 + [[False, True, True], [True, False, True], [True, True, False]]
-    batch = chosen(all_clips(of), range(7))
-    task_loss(model, without(batch, lacking), task).backward()  # type: ignore[no-untyped-call]
+    batch = chosen(all_clips(widths()), range(7))
+    task_loss(model, without(batch, lacking)).backward()  # type: ignore[no-untyped-call]
     found = {name for name, one in model.named_parameters() if one.grad is None or float(one.grad.abs().max()) < 1e-9}
     assert found == set(except_), (
         f"no gradient: {sorted(found - set(except_))}; has one: {sorted(set(except_) - found)}"
@@ -208,7 +207,7 @@ def assert_overfits(model: nn.Module, loss_below: float = 0.1, steps: int = 400,
     for step in range(steps):
         model.train()
         optimizer.zero_grad()
-        task_loss(model, batch, "regression").backward()  # type: ignore[no-untyped-call]
+        task_loss(model, batch).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if step % 20 == 19:
             model.eval()
