@@ -19,8 +19,8 @@ from sadgr.train.batch import Batch
 from sadgr.train.config import Widths
 from sadgr.train.dropout import Dropout
 from sadgr.train.models.protocol import MissingVectors, Output
-from sadgr.train.models.recurrent import Steps, at_ends, run_steps
-from sadgr.train.ragged import Spans
+from sadgr.train.models.recurrent import RecurrentVector
+from sadgr.train.models.transformer import require_divides
 
 SIMILARITY, DIFFERENCE, RECONSTRUCTION = "similarity", "difference", "reconstruction"
 MOMENTS = 5
@@ -43,25 +43,7 @@ class MISAConfig:
 
     def __post_init__(self) -> None:
         """Refuse heads that do not divide the width."""
-        if self.d_model % self.heads:
-            raise ValueError(f"heads must divide d_model {self.d_model}, got {self.heads}")
-
-
-class RecurrentVector(nn.Module):
-    """Two bidirectional LSTM layers, a norm between them; a sequence's vector is the last state of all four directions."""
-
-    def __init__(self, d_in: int, hidden: int) -> None:
-        super().__init__()
-        self.first = nn.LSTM(d_in, hidden, bidirectional=True)
-        self.norm = nn.LayerNorm(2 * hidden)
-        self.second = nn.LSTM(2 * hidden, hidden, bidirectional=True)
-
-    def forward(self, rows: Tensor, spans: Spans) -> Tensor:
-        """Map rows (R, d_in) to (B, 4 * hidden)."""
-        steps = Steps.of(spans)
-        below = run_steps(self.first, rows.index_select(0, steps.places), steps)  # (R, 2 * hidden)
-        above = run_steps(self.second, self.norm(below), steps)
-        return torch.cat([at_ends(self.first, below, steps), at_ends(self.second, above, steps)], dim=1)
+        require_divides(self.heads, self.d_model, "d_model")
 
 
 class MISA(nn.Module):

@@ -8,7 +8,6 @@ give, not on attention's weights. As in the authors' program, what a layer adds 
 follows the last layer; unlike there, all layers of a transformer read their source through one norm.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +19,7 @@ from sadgr.train.dropout import Dropout
 from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.models.sadgr import WordConv
 from sadgr.train.models.stacked import FeedForward, Pairing, StackedLinear, StackedNorm
+from sadgr.train.models.transformer import placed, require_divides
 from sadgr.train.ragged import Spans
 
 
@@ -37,8 +37,7 @@ class MulTConfig:
 
     def __post_init__(self) -> None:
         """Refuse heads that do not divide the width, and a kernel that would change a sequence's length."""
-        if self.d_model % self.heads:
-            raise ValueError(f"heads must divide d_model {self.d_model}, got {self.heads}")
+        require_divides(self.heads, self.d_model, "d_model")
         if self.conv_kernel % 2 == 0:
             raise ValueError(f"conv_kernel must be odd to keep a sequence's length, got {self.conv_kernel}")
 
@@ -149,12 +148,3 @@ class MulT(nn.Module):
         joined = torch.cat([*last_word, *last_frame], dim=1)  # (B, 6 M)
         hidden = self.output_dropout(self.hidden(joined).relu())
         return Output(self.head(joined + self.residual(hidden)))
-
-
-def placed(rows: Tensor, spans: Spans) -> Tensor:
-    """Add to rows (R, M) what tells their place in their clip: sines of M / 2 wavelengths, then cosines (eq. 2)."""
-    starts = (spans.lengths.cumsum(0) - spans.lengths).to(rows.device)
-    places = torch.arange(len(rows), device=rows.device) - starts[spans.owners]  # (R,)
-    rates = torch.exp(torch.arange(0, rows.shape[1], 2, device=rows.device) * (-math.log(10_000) / rows.shape[1]))
-    angles = (places[:, None] * rates).to(rows.dtype)
-    return rows + torch.cat([angles.sin(), angles.cos()], dim=1)[:, : rows.shape[1]]

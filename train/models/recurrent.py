@@ -71,6 +71,23 @@ class Steps:
         return functional.pad(values, (0, 0, 1, 0)).index_select(0, self.previous)
 
 
+class RecurrentVector(nn.Module):
+    """Two bidirectional LSTM layers, a norm between them; a sequence's vector is the last state of all four directions."""
+
+    def __init__(self, d_in: int, hidden: int) -> None:
+        super().__init__()
+        self.first = nn.LSTM(d_in, hidden, bidirectional=True)
+        self.norm = nn.LayerNorm(2 * hidden)
+        self.second = nn.LSTM(2 * hidden, hidden, bidirectional=True)
+
+    def forward(self, rows: Tensor, spans: Spans) -> Tensor:
+        """Map rows (R, d_in) to (B, 4 * hidden)."""
+        steps = Steps.of(spans)
+        below = run_steps(self.first, rows.index_select(0, steps.places), steps)  # (R, 2 * hidden)
+        above = run_steps(self.second, self.norm(below), steps)
+        return torch.cat([at_ends(self.first, below, steps), at_ends(self.second, above, steps)], dim=1)
+
+
 def final_state(lstm: nn.LSTM, rows: Tensor, spans: Spans) -> Tensor:
     """Run a layer and give its state after each clip's last row, both directions side by side.
 

@@ -26,10 +26,9 @@ from sadgr.train.batch import Batch
 from sadgr.train.config import Widths
 from sadgr.train.dropout import Dropout
 from sadgr.train.losses import info_nce
-from sadgr.train.models.mult import placed
 from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.models.stacked import Pairing
-from sadgr.train.models.transformer import TransformerLayer, require_divides
+from sadgr.train.models.transformer import TransformerLayer, placed, require_divides
 
 CONTRAST, DISTILLATION = "contrast", "distillation"
 

@@ -2,7 +2,7 @@
 
 Reference: Wang, Guo, Tian, Liu, He and Luo, "TETFN: A text enhanced transformer fusion network for multimodal sentiment
 analysis" (Pattern Recognition 136, 2023); widths, layers and dropout are those that MMSA publishes for MOSI. The labels of
-single modalities are Self-MM's (`selfmm.py`), as in the paper.
+single modalities are Self-MM's (`unimodal.py`), as in the paper.
 
 BERT is not tuned: text is the cached words. As in `mult.py`, whose transformers these are, no step is hidden from another,
 positions are added once to what enters them, and all layers of a transformer read their source through one norm; one rate
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from sadgr.train.batch import Batch
 from sadgr.train.config import Widths
 from sadgr.train.errors import TrainError
-from sadgr.train.models.mult import CrossModal, Memory, MulTConfig, placed
+from sadgr.train.models.mult import CrossModal, Memory, MulTConfig
 from sadgr.train.models.protocol import MissingVectors, Output
 from sadgr.train.models.recurrent import all_states
 from sadgr.train.models.sadgr import WordConv
-from sadgr.train.models.selfmm import UNIMODAL, LabelGeneration, Task, unimodal_loss
 from sadgr.train.models.stacked import Pairing
-from sadgr.train.models.transformer import highest
+from sadgr.train.models.transformer import highest, placed
+from sadgr.train.models.unimodal import UNIMODAL, LabelGeneration, Task, unimodal_loss
 
 
 @dataclass(frozen=True)

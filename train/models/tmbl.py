@@ -4,7 +4,7 @@ Reference: Huang, Zhou, Tang, Lin and Chen, "TMBL: Transformer-based multimodal 
 analysis" (Knowledge-Based Systems 285, 2024). Its text was not to be had: this follows its abstract and sizes, number of layers
 and losses of the authors' program.
 
-- Encoders: the mean of BERT's cached words, which are not tuned, and `misa.RecurrentVector` of sound and of sight, as MISA has
+- Encoders: the mean of BERT's cached words, which are not tuned, and `recurrent.RecurrentVector` of sound and of sight, as MISA has
   them; a map, ReLU and a norm bring them to one width.
 - Binding in twos: a clip has two tokens a modality, its own vector, and one that is half of it and half of the next modality's. The
   program takes the halves from different clips of a batch, and lets clips attend to one another, so that a prediction
@@ -27,8 +27,9 @@ from torch.nn import functional
 from sadgr.train.batch import Batch
 from sadgr.train.config import Widths
 from sadgr.train.dropout import Dropout
-from sadgr.train.models.misa import RecurrentVector, difference
+from sadgr.train.models.misa import difference
 from sadgr.train.models.protocol import MissingVectors, Output
+from sadgr.train.models.recurrent import RecurrentVector
 from sadgr.train.models.stacked import StackedLinear, StackedNorm
 from sadgr.train.models.transformer import require_divides
 

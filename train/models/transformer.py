@@ -1,11 +1,14 @@
 """A transformer layer over sequences that stand end to end, of clips of any lengths."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sadgr.train.dropout import Dropout
 from sadgr.train.models.stacked import Pairing
+from sadgr.train.ragged import Spans
 
 
 class TransformerLayer(nn.Module):
@@ -35,6 +38,15 @@ class TransformerLayer(nn.Module):
         rows = self.attention_norm(self.dropout.added(rows, self.out(attended)))
         wide: Tensor = functional.gelu(self.wide(rows))
         return self.norm(self.dropout.added(rows, self.narrow(wide)))  # type: ignore[no-any-return]  # torch: __call__ is Any
+
+
+def placed(rows: Tensor, spans: Spans) -> Tensor:
+    """Add to rows (R, M) what tells their place in their clip: sines of M / 2 wavelengths, then cosines (MulT, eq. 2)."""
+    starts = (spans.lengths.cumsum(0) - spans.lengths).to(rows.device)
+    places = torch.arange(len(rows), device=rows.device) - starts[spans.owners]  # (R,)
+    rates = torch.exp(torch.arange(0, rows.shape[1], 2, device=rows.device) * (-math.log(10_000) / rows.shape[1]))
+    angles = (places[:, None] * rates).to(rows.dtype)
+    return rows + torch.cat([angles.sin(), angles.cos()], dim=1)[:, : rows.shape[1]]
 
 
 def require_divides(heads: int, width: int, name: str) -> None:

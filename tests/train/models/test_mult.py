@@ -1,6 +1,7 @@
 """MulT: its attention and a whole cross-modal transformer against plain NumPy, clip by clip."""
 
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -10,60 +11,24 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sadgr.train.models.mult import Block, CrossModal, Memory, MulTConfig, placed
-from sadgr.train.models.stacked import FeedForward, Pairing, StackedLinear, StackedNorm
+from sadgr.train.models.mult import CrossModal, Memory, MulTConfig
+from sadgr.train.models.stacked import Pairing
+from sadgr.train.models.transformer import placed
 from sadgr.train.ragged import Spans
-from tests.train.models import checks, small
+from tests.train.models import checks, plain, small
 
 Array = NDArray[np.float64]
 SMALL: MulTConfig = small.SETTINGS["mult"]
 build = partial(small.build, "mult")
+AnyModule = TypeVar("AnyModule", bound=torch.nn.Module)
 LENGTHS = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 9)), min_size=1, max_size=6)
-
-
-def softmax(scores: Array) -> Array:
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
-
-
-def attention(queries: Array, keys: Array, values: Array, heads: int) -> Array:
-    """Eq. 3 with several heads: softmax(Q K' / sqrt(d_k)) V, head by head."""
-    d_key = queries.shape[1] // heads
-    parts = []
-    for head in range(heads):
-        own = slice(head * d_key, (head + 1) * d_key)
-        parts.append(softmax(queries[:, own] @ keys[:, own].T / np.sqrt(d_key)) @ values[:, own])
-    return np.concatenate(parts, axis=1)
-
-
-def affine(layer: StackedLinear, rows: Array, of: int) -> Array:
-    bias = checks.array(layer.bias).reshape(len(layer.weight), -1)[of]
-    return np.asarray(rows @ checks.array(layer.weight)[of] + bias)
-
-
-def norm(layer: StackedNorm, rows: Array, of: int) -> Array:
-    width = rows.shape[1]
-    gain, bias = (checks.array(one).reshape(-1, width)[of] for one in (layer.gain, layer.bias))
-    mean, variance = rows.mean(axis=1, keepdims=True), rows.var(axis=1, keepdims=True)
-    return np.asarray((rows - mean) / np.sqrt(variance + 1e-5) * gain + bias)
-
-
-def forward(layer: FeedForward, rows: Array, of: int) -> Array:
-    return affine(layer.narrow, np.maximum(affine(layer.wide, rows, of), 0), of)
-
-
-def block(layer: Block, rows: Array, normal: Array, keys: Array, values: Array, of: int) -> Array:
-    """Eq. 4: attention, then a feed-forward map, each added to what comes in."""
-    queries = affine(layer.query, normal, of)
-    rows = rows + affine(layer.out, attention(queries, keys, values, layer.heads), of)
-    return rows + forward(layer.feed_forward, norm(layer.feed_norm, rows, of), of)
 
 
 def clips_of(rows: Tensor, spans: Spans) -> list[Array]:
     return [checks.array(part) for part in torch.split(rows, spans.lengths.tolist())]
 
 
-def disturbed(module: torch.nn.Module) -> torch.nn.Module:
+def disturbed(module: AnyModule) -> AnyModule:
     """Weights in float64 that all differ, biases and gains too."""
     torch.manual_seed(1)
     for parameter in module.double().parameters():
@@ -91,7 +56,7 @@ def test_attention_is_that_of_each_clip_alone(clips: list[tuple[int, int]]) -> N
         parts = zip(
             clips_of(queries[of], targets), clips_of(keys[of], sources), clips_of(values[of], sources), strict=True
         )
-        expected = np.concatenate([attention(*part, heads) for part in parts])
+        expected = np.concatenate([plain.attention(*part, heads) for part in parts])
         np.testing.assert_allclose(checks.array(found[of]), expected, atol=1e-9)
 
 
@@ -104,13 +69,8 @@ def test_cross_modal_transformer_equals_its_transcription() -> None:
     source = torch.randn((2, 7, 6), generator=generator, dtype=torch.float64)
     found = module(rows, source, Pairing(targets, sources))
     for of in range(2):
-        expected = []
-        for target, asked in zip(clips_of(rows[of], targets), clips_of(source[of], sources), strict=True):
-            known = affine(module.key_value, norm(module.source_norm, asked, of), of)  # type: ignore[arg-type]
-            for number, (before, layer) in enumerate(zip(module.norms, module.blocks, strict=True)):  # type: ignore[arg-type]
-                keys, values = np.split(known[:, 12 * number : 12 * number + 12], 2, axis=1)
-                target = block(layer, target, norm(before, target, of), keys, values, of)
-            expected.append(norm(module.last_norm, target, of))  # type: ignore[arg-type]
+        parts = zip(clips_of(rows[of], targets), clips_of(source[of], sources), strict=True)
+        expected = [plain.cross_modal(module, *part, of) for part in parts]
         np.testing.assert_allclose(checks.array(found[of]), np.concatenate(expected), atol=1e-9)
 
 
@@ -121,14 +81,7 @@ def test_memory_gives_what_the_last_row_of_a_whole_transformer_would() -> None:
     rows = torch.randn((2, 8, 6), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     found = module(rows, spans)
     for of in range(2):
-        expected = []
-        for own in clips_of(rows[of], spans):
-            parts = zip(module.norms, module.blocks, module.key_value, strict=True)  # type: ignore[arg-type]
-            for before, layer, key_value in parts:
-                normal = norm(before, own, of)
-                keys, values = np.split(affine(key_value, normal, of), 2, axis=1)
-                own = block(layer, own, normal, keys, values, of)
-            expected.append(norm(module.last_norm, own, of)[-1])  # type: ignore[arg-type]
+        expected = [plain.memory(module, own, of) for own in clips_of(rows[of], spans)]
         np.testing.assert_allclose(checks.array(found[of]), np.stack(expected), atol=1e-9)
 
 

@@ -12,15 +12,8 @@ from torch import Tensor
 from sadgr.train.checkpoint import read_tensors, write_tensors
 from sadgr.train.config import Widths
 from sadgr.train.errors import TrainError
-from sadgr.train.models.selfmm import (
-    UNIMODAL,
-    LabelGeneration,
-    SelfMM,
-    SelfMMConfig,
-    relative_distance,
-    shifted_label,
-    unimodal_loss,
-)
+from sadgr.train.models.selfmm import SelfMM, SelfMMConfig
+from sadgr.train.models.unimodal import UNIMODAL, LabelGeneration, relative_distance, shifted_label, unimodal_loss
 from tests.train.models import checks, small
 
 SMALL: SelfMMConfig = small.SETTINGS["selfmm"]

@@ -2,40 +2,22 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from sadgr.train.config import Widths
 from sadgr.train.errors import TrainError
-from sadgr.train.models.mult import CrossModal, Memory
-from sadgr.train.models.stacked import Pairing
 from sadgr.train.models.tetfn import TETFN, TETFNConfig, TextEnhanced
-from sadgr.train.ragged import Spans
-from tests.train.models import checks, small
+from tests.train.models import checks, plain, small
 
 SMALL: TETFNConfig = small.SETTINGS["tetfn"]
 build = partial(small.build, "tetfn")
 TASKS = ("tasks.1", "tasks.2", "tasks.3")
 
 
-def one_of(stacked: CrossModal | Memory, number: int, layers: int) -> CrossModal | Memory:
-    """One of the transformers that stand side by side, by itself."""
-    width = stacked.width
-    config = SMALL.transformers(layers)
-    single = type(stacked)(1, width, config).double()
-    own, whole = single.state_dict(), stacked.state_dict()
-    single.load_state_dict(
-        {
-            name: whole[name][number : number + 1] if whole[name].ndim == 3 else whole[name].chunk(2)[number]
-            for name in own
-        }
-    )
-    return single
-
-
 def test_who_asks_whom_is_as_the_paper_has_it() -> None:
-    """Each of the pairs by a transformer of its own, clip by clip: sound asks sight through what sight asked of text."""
+    """In plain NumPy, clip by clip: sound asks sight through what sight asked of text, and sight sound likewise."""
     torch.manual_seed(0)
     module = TextEnhanced(SMALL).double()
     for parameter in module.parameters():
@@ -45,29 +27,24 @@ def test_who_asks_whom_is_as_the_paper_has_it() -> None:
     video = torch.randn(8, 6, dtype=torch.float64)
     found = module(text, audio, video, batch)
 
-    def ask(transformer: object, rows: Tensor, source: Tensor) -> Tensor:
-        pairing = Pairing(Spans.of([len(rows)]), Spans.of([len(source)]))
-        return transformer(rows[None], source[None], pairing)[0]  # type: ignore[operator, no-any-return]
-
-    def last(transformer: object, *halves: Tensor) -> Tensor:
-        joined = torch.cat(halves, dim=1)
-        return transformer(joined[None], Spans.of([len(joined)]))[0, 0]  # type: ignore[operator, no-any-return]
-
-    text_audio, audio_text = (one_of(module.words_ask_words, number, 2) for number in range(2))
-    text_video, audio_video = (one_of(module.words_ask_frames, number, 2) for number in range(2))
-    video_text, video_audio = (one_of(module.frames_ask_words, number, 2) for number in range(2))
-    text_memory, audio_memory = (one_of(module.word_memory, number, 2) for number in range(2))
     lengths = ([3, 1, 4], [3, 1, 4], [2, 5, 1])
-    parts = (one.split(length) for one, length in zip((text, audio, video), lengths, strict=True))
+    parts = (map(checks.array, one.split(length)) for one, length in zip((text, audio, video), lengths, strict=True))
     for clip, (t, a, v) in enumerate(zip(*parts, strict=True)):
-        text_for_sight = ask(module.video_asks_text, v, t)
-        text_for_sound = ask(module.audio_asks_text, a, t)
+        text_for_sight = plain.cross_modal(module.video_asks_text, v, t, 0)
+        text_for_sound = plain.cross_modal(module.audio_asks_text, a, t, 0)
+        text_audio, audio_text = (
+            plain.cross_modal(module.words_ask_words, *pair, of) for of, pair in enumerate(((t, a), (a, t)))
+        )
+        text_video = plain.cross_modal(module.words_ask_frames, t, v, 0)
+        audio_video = plain.cross_modal(module.words_ask_frames, a, text_for_sight, 1)
+        video_text = plain.cross_modal(module.frames_ask_words, v, t, 0)
+        video_audio = plain.cross_modal(module.frames_ask_words, v, text_for_sound, 1)
         expected = [
-            last(text_memory, ask(text_audio, t, a), ask(text_video, t, v)),
-            last(audio_memory, ask(audio_text, a, t), ask(audio_video, a, text_for_sight)),
-            last(module.frame_memory, ask(video_text, v, t), ask(video_audio, v, text_for_sound)),
+            plain.memory(module.word_memory, np.concatenate([text_audio, text_video], axis=1), 0),
+            plain.memory(module.word_memory, np.concatenate([audio_text, audio_video], axis=1), 1),
+            plain.memory(module.frame_memory, np.concatenate([video_text, video_audio], axis=1), 0),
         ]
-        torch.testing.assert_close(found[clip], torch.cat(expected), atol=1e-9, rtol=0)
+        np.testing.assert_allclose(checks.array(found[clip]), np.concatenate(expected), atol=1e-9)
 
 
 def test_text_reaches_what_sound_asks_of_sight() -> None:
