@@ -132,9 +132,10 @@ def run_steps(lstm: nn.LSTM, rows: Tensor, steps: Steps) -> Tensor:
 
 def at_ends(lstm: nn.LSTM, told: Tensor, steps: Steps) -> Tensor:
     """Give of what `run_steps` told, (R, directions * hidden), what is left at each clip's end, (B, directions * hidden)."""
-    ends = [steps.last, steps.first] if lstm.bidirectional else [steps.last]
-    parts = told.chunk(len(ends), dim=1)
-    return torch.cat([part.index_select(0, end) for part, end in zip(parts, ends, strict=True)], dim=1)
+    if not lstm.bidirectional:
+        return told.index_select(0, steps.last)
+    forwards, backwards = told.chunk(2, dim=1)
+    return torch.cat([forwards.index_select(0, steps.last), backwards.index_select(0, steps.first)], dim=1)
 
 
 def recurrence(rows: Tensor, steps: Steps, of_input: Tensor, of_state: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
