@@ -1,4 +1,7 @@
-"""LMF, Low-rank Multimodal Fusion (Liu et al., ACL 2018), over cached features.
+"""LMF, Low-rank Multimodal Fusion, over cached features.
+
+Reference: Liu, Shen, Lakshminarasimhan, Liang, Zadeh and Morency, "Efficient Low-rank Multimodal Fusion with
+Modality-Specific Factors" (ACL 2018).
 
 TFN's embeddings and its linear map of their outer product, but with the map's weights written as a sum of `rank` outer
 products of one factor a modality (section 3.2.1): then each embedding meets its own factor first, and the outer product is

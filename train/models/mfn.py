@@ -1,4 +1,7 @@
-"""MFN, Memory Fusion Network (Zadeh et al., AAAI 2018), over cached features on the words' axis.
+"""MFN, Memory Fusion Network, over cached features on the words' axis.
+
+Reference: Zadeh, Liang, Mazumder, Poria, Cambria and Morency, "Memory Fusion Network for Multi-view Sequential Learning"
+(AAAI 2018).
 
 One LSTM a view (System of LSTMs); at each word, attention over the entries of all their memories before and after it
 (Delta-memory Attention Network); and a memory of its own that keeps what that found (Multi-view Gated Memory).

@@ -1,4 +1,6 @@
-"""TFN, Tensor Fusion Network (Zadeh et al., EMNLP 2017), over cached features.
+"""TFN, Tensor Fusion Network, over cached features.
+
+Reference: Zadeh, Chen, Poria, Cambria and Morency, "Tensor Fusion Network for Multimodal Sentiment Analysis" (EMNLP 2017).
 
 Three networks embed the modalities; the outer product of the embeddings, each with a 1 put in front, holds every product of
 one, two or three of their entries; a network of two layers reads it.
