@@ -64,12 +64,12 @@ class MaskedMultimodalAttention(nn.Module):
         of_audio = together(audio, self.audio_query, self.audio_key)
         rows = torch.cat([*of_text, *of_audio], dim=1)  # (W, 5 M)
         attended = []
-        for group, padded in zip(words.groups, words.groups.padded(rows), strict=True):
+        for mask, padded in zip(words.groups.masks, words.groups.padded(rows), strict=True):
             t_query, t_key, value, a_query, a_key = padded.chunk(5, dim=-1)  # (b, L, M) each
             text_scores = (t_query @ t_key.mT * scale).relu()  # (b, L, L)
             audio_scores = (a_query @ a_key.mT * scale).relu()
             scores = self.text_weight * text_scores + self.audio_weight * audio_scores + self.bias
-            attended.append(masked_softmax(scores, group.mask) @ value)  # (b, L, M)
+            attended.append(masked_softmax(scores, mask) @ value)  # (b, L, M)
         return self.norm(text + self.out(words.groups.flat(attended)))  # type: ignore[no-any-return]  # torch: __call__ is Any
 
 
@@ -99,7 +99,7 @@ class VideoSelfAttention(nn.Module):
         query, key = together(video, self.query, self.key)  # (F, d_key) each
         query = query / math.sqrt(self.key.out_features)
         attended = []
-        parts = zip(frames.groups, *(frames.groups.padded(rows) for rows in (query, key, video)), strict=True)
-        for group, asking, asked, seen in parts:
-            attended.append(masked_softmax(asking @ asked.mT, group.mask) @ seen)  # (b, L, Dv)
+        parts = zip(frames.groups.masks, *(frames.groups.padded(rows) for rows in (query, key, video)), strict=True)
+        for mask, asking, asked, seen in parts:
+            attended.append(masked_softmax(asking @ asked.mT, mask) @ seen)  # (b, L, Dv)
         return frames.groups.flat(attended)

@@ -4,10 +4,10 @@ What works row by row (linear maps, convolutions, norms) sees the rows of all cl
 clip with one another (attention) sees groups of clips of like length, padded and masked.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,31 +18,6 @@ from torch.nn import functional
 MOST_PADDING = 1.6
 """Lengths of a group: the longest is at most so many times the shortest, and 2 more. Attention alone pays for padding, and
 products of few clips cost more than what is not computed for it."""
-
-
-class Group(NamedTuple):
-    """Clips of like length, whose rows follow one another once rows are sorted by their clips' lengths.
-
-    Attributes:
-        n_rows: Their rows.
-        mask: (b, L) bool, True = valid.
-        places: (n_rows,) where in (b * L) the rows stand; None where they fill it.
-    """
-
-    n_rows: int
-    mask: Tensor
-    places: Tensor | None
-
-    def padded(self, rows: Tensor) -> Tensor:
-        """Bring this group's rows (n_rows, D) to (b, L, D), zeros at padding."""
-        if self.places is not None:
-            rows = rows.new_zeros(self.mask.numel(), rows.shape[-1]).index_copy(0, self.places, rows)
-        return rows.view(*self.mask.shape, rows.shape[-1])
-
-    def flat(self, padded: Tensor) -> Tensor:
-        """Give the rows of (b, L, D) without padding, (n_rows, D)."""
-        rows = padded.flatten(0, 1)
-        return rows if self.places is None else rows.index_select(0, self.places)
 
 
 @dataclass(frozen=True)
@@ -119,7 +94,7 @@ class Spans:
     @cached_property
     def groups(self) -> "Groups":
         """Clips of like length together, shortest first."""
-        return Groups(self, _of_like_length(self.lengths.numpy()))
+        return Groups(self, of_like_length(self.lengths.numpy()))
 
 
 class Groups:
@@ -131,58 +106,48 @@ class Groups:
 
     Attributes:
         clips: As given.
+        masks: (b, L) bool of each group, True = valid.
     """
 
     def __init__(self, spans: Spans, clips: Sequence[NDArray[np.int64]]) -> None:
         lengths, order = spans.lengths.numpy(), np.concatenate(clips)
+        valid = [np.arange(lengths[numbers].max()) < lengths[numbers][:, None] for numbers in clips]  # (b, L) each
         self.clips = clips
-        self._groups = [_group(lengths[numbers], spans.device) for numbers in clips]
-        self._sorting: Tensor | None = None  # costs nothing where clips come in this order
-        if (order != np.arange(len(order))).any():
-            starts = np.cumsum(lengths) - lengths
-            rows = [np.arange(starts[number], starts[number] + lengths[number]) for number in order]
-            self._sorting = torch.from_numpy(np.concatenate(rows)).to(spans.device)
-
-    def __iter__(self) -> Iterator[Group]:
-        """The groups."""
-        return iter(self._groups)
-
-    def __len__(self) -> int:
-        """How many there are."""
-        return len(self._groups)
+        self.masks = [torch.from_numpy(one).to(spans.device) for one in valid]
+        places = np.flatnonzero(
+            np.concatenate([one.ravel() for one in valid])
+        )  # of rows, clip by clip as `order` has them
+        before = np.repeat(np.cumsum(lengths)[order] - np.cumsum(lengths[order]), lengths[order])
+        into = np.empty(len(places), np.int64)  # for each row, its place among all groups' rows
+        into[before + np.arange(len(places))] = places
+        self._size = sum(one.size for one in valid)
+        # Where clips come in this order and fill their groups, rows stand there already.
+        in_place = self._size == len(into) and bool((into == np.arange(len(into))).all())
+        self._into = None if in_place else torch.from_numpy(into).to(spans.device)
 
     def padded(self, rows: Tensor) -> list[Tensor]:
-        """Bring rows (R, D) to (b, L, D) for each group.
+        """Bring rows (R, D) to (b, L, D) for each group, zeros at padding.
 
-        Rows are split at once: slices taken one by one would each have a gradient as large as the whole.
+        All at once, and then split: slices taken one by one would each have a gradient as large as the whole.
         """
-        rows = rows if self._sorting is None else rows.index_select(0, self._sorting)
-        parts = torch.split(rows, [group.n_rows for group in self])
-        return [group.padded(part) for group, part in zip(self, parts, strict=True)]
+        if self._into is not None:
+            rows = rows.new_zeros(self._size, rows.shape[1]).index_copy(0, self._into, rows)
+        parts = torch.split(rows, [mask.numel() for mask in self.masks])
+        return [part.view(*mask.shape, -1) for part, mask in zip(parts, self.masks, strict=True)]
 
     def flat(self, padded: Sequence[Tensor]) -> Tensor:
         """Put what was computed group by group, (b, L, D) each, back into the rows' own order, (R, D)."""
-        parts = [group.flat(one) for group, one in zip(self, padded, strict=True)]
+        parts = [part.flatten(0, 1) for part in padded]
         rows = torch.cat(parts) if len(parts) > 1 else parts[0]
-        return rows if self._sorting is None else rows.index_select(0, self._unsorting)
-
-    @cached_property
-    def _unsorting(self) -> Tensor:
-        assert self._sorting is not None  # noqa: S101  # it is asked for where rows were sorted
-        return torch.argsort(self._sorting)
+        return rows if self._into is None else rows.index_select(0, self._into)
 
 
-def _of_like_length(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def of_like_length(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Cut clips, shortest first, into runs of like length; gives their numbers."""
-    order, found, first = np.argsort(lengths, kind="stable"), [], 0
-    for end in range(1, len(order) + 1):
-        if end == len(order) or lengths[order[end]] > MOST_PADDING * lengths[order[first]] + 2:
-            found.append(order[first:end])
-            first = end
-    return found
-
-
-def _group(lengths: NDArray[np.int64], device: torch.device) -> Group:
-    mask = np.arange(lengths.max())[None, :] < lengths[:, None]
-    places = None if mask.all() else torch.from_numpy(np.flatnonzero(mask)).to(device)
-    return Group(int(lengths.sum()), torch.from_numpy(mask).to(device), places)
+    order = np.argsort(lengths, kind="stable")
+    found = lengths[order].tolist()
+    cuts = [0]
+    for end, length in enumerate(found):
+        if length > MOST_PADDING * found[cuts[-1]] + 2:
+            cuts.append(end)
+    return [order[first:end] for first, end in pairwise([*cuts, len(order)])]

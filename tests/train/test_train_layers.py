@@ -130,7 +130,7 @@ def test_masked_multimodal_attention() -> None:
         layer.audio_weight.fill_(-1.3)
         layer.bias.fill_(0.4)
     (text, texts), (audio, audios) = draw(WORDS, 6), draw(WORDS, 6)
-    assert len(WORDS.groups) > 1
+    assert len(WORDS.groups.masks) > 1
     expected = [word_attention(layer, one, other) for one, other in zip(texts, audios, strict=True)]
     assert_clips(layer(text, audio, WORDS), expected)
 

@@ -63,26 +63,25 @@ def test_shifted_moves_rows_within_their_clip(lengths: list[int], steps: int) ->
 def test_groups_hold_each_row_once_with_its_clip_around_it(lengths: list[int]) -> None:
     spans, rows = Spans.of(lengths), torch.arange(1, sum(lengths) + 1)[:, None]
     met: list[list[int]] = []
-    for group, of_group in zip(spans.groups, spans.groups.padded(rows), strict=True):
+    for valid, of_group in zip(spans.groups.masks, spans.groups.padded(rows), strict=True):
         padded = of_group[..., 0]  # (b, L)
-        assert padded.shape == group.mask.shape
-        for found, mask in zip(padded, group.mask, strict=True):
+        assert padded.shape == valid.shape
+        for found, mask in zip(padded, valid, strict=True):
             assert mask.tolist() == sorted(mask.tolist(), reverse=True)  # valid ones first
             assert not found[~mask].any()
             met.append(found[mask].tolist())
-        assert group.flat(padded[..., None]).flatten().tolist() == [row for clip in met[-len(padded) :] for row in clip]
     assert sorted(met) == [part.flatten().tolist() for part in torch.split(rows, lengths)]
 
 
 @settings(deadline=None)
 @given(LENGTHS)
 def test_groups_are_few_and_little_of_them_is_padding(lengths: list[int]) -> None:
-    groups = Spans.of(lengths).groups
-    for group in groups:
-        own = group.mask.sum(dim=1)
-        assert group.mask.shape[1] == own.max() <= MOST_PADDING * own.min() + 2
-    assert sum(group.mask.numel() for group in groups) <= MOST_PADDING * sum(lengths) + 2 * len(lengths)
-    assert len(groups) <= 8  # 1-3, 4-7, 8-12, 13-18, 19-25, 26-34, 35-45, 46-59 at most
+    masks = Spans.of(lengths).groups.masks
+    for mask in masks:
+        own = mask.sum(dim=1)
+        assert mask.shape[1] == own.max() <= MOST_PADDING * own.min() + 2
+    assert sum(mask.numel() for mask in masks) <= MOST_PADDING * sum(lengths) + 2 * len(lengths)
+    assert len(masks) <= 8  # 1-3, 4-7, 8-12, 13-18, 19-25, 26-34, 35-45, 46-59 at most
 
 
 @settings(deadline=None)
@@ -101,6 +100,6 @@ def test_a_usual_batch_is_hardly_padded() -> None:
     drawn = torch.distributions.LogNormal(2.3, 0.8)
     torch.manual_seed(0)
     lengths = drawn.sample(torch.Size([128])).clamp(1, 100).long()  # type: ignore[no-untyped-call]
-    places = sum(group.mask.numel() for group in Spans(lengths, torch.device("cpu")).groups)
+    places = sum(mask.numel() for mask in Spans(lengths, torch.device("cpu")).groups.masks)
     assert places / int(lengths.sum()) == pytest.approx(1.3, abs=0.07)
     assert len(lengths) * int(lengths.max()) / int(lengths.sum()) > 4

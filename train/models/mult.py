@@ -105,7 +105,7 @@ class Memory(nn.Module):
             normal, pairing, left = norm(rows), everywhere, left - 1
             known = key_value(normal)
             if not left:
-                rows, normal, pairing = rows[:, last], normal[:, last], at_last
+                rows, normal, pairing = rows.index_select(1, last), normal.index_select(1, last), at_last
             keys, values = pairing.gathered(known, self.width)
             rows = block(rows, normal, pairing, keys, values)
         return self.last_norm(rows)  # type: ignore[no-any-return]

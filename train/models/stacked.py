@@ -5,12 +5,25 @@ Rows of S transformers are (S, R, D): R rows of clips end to end. Attention take
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sadgr.train.ragged import Spans
+from sadgr.train.ragged import Groups, Spans, of_like_length
+
+Lengths = TypeVar("Lengths", NDArray[np.int64], np.int64)
+LANES = 16
+"""Rows that attention asks are padded to a multiple of so many: a CPU takes what is left over one by one, which was seen to take
+three times as long."""
+
+
+def lanes(lengths: Lengths) -> Lengths:
+    """Round up to a multiple of `LANES`."""
+    return -(-lengths // LANES) * LANES
 
 
 class StackedLinear(nn.Module):
@@ -54,7 +67,7 @@ class StackedNorm(nn.Module):
 
 @dataclass(frozen=True)
 class Pairing:
-    """Which source rows each clip's target rows attend to: clips of like target length stand together.
+    """Which source rows each clip's target rows attend to: clips of like lengths stand together.
 
     Attributes:
         target: Spans of the rows that ask.
@@ -65,19 +78,36 @@ class Pairing:
     source: Spans
 
     @cached_property
-    def parts(self) -> list[tuple[Tensor, Tensor | None]]:
-        """For each group the source rows of its clips, (b, L), and their mask (b, 1, 1, L), None where all are valid."""
-        starts = self.source.lengths.cumsum(0) - self.source.lengths
-        found = []
-        for numbers in self.target.groups.clips:
-            clips = torch.from_numpy(numbers)
-            lengths = self.source.lengths[clips][:, None]  # (b, 1)
-            places = torch.arange(int(lengths.max()))
-            rows = starts[clips][:, None] + torch.minimum(places, lengths - 1)  # what stands at padding is masked
-            mask = None if bool((lengths == lengths[0]).all()) else (places < lengths)[:, None, None]
-            device = self.source.device
-            found.append((rows.to(device), None if mask is None else mask.to(device)))
-        return found
+    def groups(self) -> Groups:
+        """Clips of like target length, and in these of like source length, together."""
+        if self.target is self.source:
+            return self.target.groups
+        lengths = lanes(self.source.lengths.numpy())
+        clips = [one[run] for one in self.target.groups.clips for run in of_like_length(lengths[one])]
+        return Groups(self.target, clips)
+
+    @cached_property
+    def asked(self) -> tuple[Tensor, list[tuple[int, int]], list[Tensor | None]]:
+        """What rows are asked.
+
+        Returns:
+            The source rows of all groups' clips, (T,), one group after another; each group's shape (b, L); each one's mask
+            (b, 1, 1, L) bool, True = valid, None where all are.
+        """
+        lengths = self.source.lengths.numpy()
+        starts, rows, masks = np.cumsum(lengths) - lengths, [], []
+        for numbers in self.groups.clips:
+            length = lengths[numbers][:, None]  # (b, 1)
+            places = np.arange(lanes(length.max()))
+            rows.append(starts[numbers][:, None] + np.minimum(places, length - 1))  # what stands at padding is masked
+            masks.append((places < length)[:, None, None])
+        device = self.source.device
+        held = [None if one.all() else torch.from_numpy(one).to(device) for one in masks]
+        return (
+            torch.from_numpy(np.concatenate([one.ravel() for one in rows])).to(device),
+            [one.shape for one in rows],
+            held,
+        )
 
     def gathered(self, rows: Tensor, width: int) -> list[list[Tensor]]:
         """Bring source rows to their clips, once for all that was computed of them.
@@ -91,12 +121,12 @@ class Pairing:
         """
         stack, count, _ = rows.shape
         by_map = rows.reshape(stack, count, -1, width).permute(1, 2, 0, 3)  # (R, n, S, D)
-        chosen = [places for places, _ in self.parts]  # (b, L) each
+        places, shapes, _ = self.asked
         # All at once: taken group by group, each would have a gradient as large as the whole.
-        taken = by_map.index_select(0, torch.cat([places.flatten() for places in chosen]))
+        parts = torch.split(by_map.index_select(0, places), [clips * length for clips, length in shapes])
         groups = [
-            one.view(*places.shape, by_map.shape[1], stack * width).unbind(2)
-            for one, places in zip(torch.split(taken, [places.numel() for places in chosen]), chosen, strict=True)
+            part.view(*shape, by_map.shape[1], stack * width).unbind(2)
+            for part, shape in zip(parts, shapes, strict=True)
         ]
         return [list(of_map) for of_map in zip(*groups, strict=True)]
 
@@ -113,15 +143,15 @@ class Pairing:
             (S, R, D).
         """
         stack, count, width = queries.shape
-        asking = self.target.groups.padded(queries.transpose(0, 1).reshape(count, stack * width))  # (b, L, S * D) each
+        asking = self.groups.padded(queries.transpose(0, 1).reshape(count, stack * width))  # (b, L, S * D) each
         attended = []
-        for (_, mask), *three in zip(self.parts, asking, keys, values, strict=True):
+        for mask, *three in zip(self.asked[2], asking, keys, values, strict=True):
             query, key, value = (  # (b, S * H, L, D / H) each
                 one.reshape(*one.shape[:2], stack * heads, -1).transpose(1, 2) for one in three
             )
             out = functional.scaled_dot_product_attention(query, key, value, mask)
             attended.append(out.transpose(1, 2).flatten(2))  # (b, L, S * D)
-        return self.target.groups.flat(attended).view(count, stack, width).transpose(0, 1)
+        return self.groups.flat(attended).view(count, stack, width).transpose(0, 1)
 
 
 class FeedForward(nn.Module):
