@@ -4,21 +4,21 @@ Reference: Huang, Zhou, Tang, Lin and Chen, "TMBL: Transformer-based multimodal 
 analysis" (Knowledge-Based Systems 285, 2024). Its text was not to be had: this follows its abstract and sizes, number of layers
 and losses of the authors' program.
 
-- Encoders: the mean of BERT's cached words, which are not tuned, and `recurrent.RecurrentVector` of sound and of sight, as MISA has
-  them; a map, ReLU and a norm bring them to one width.
-- Binding in twos: a clip has two tokens a modality, its own vector, and one that is half of it and half of the next modality's. The
-  program takes the halves from different clips of a batch, and lets clips attend to one another, so that a prediction
-  depends on what else is in the batch; here the halves are entries of one clip's vectors, and tokens of one clip attend.
-- Own streams: each modality's tokens ask themselves. Shared streams: one modality's tokens ask the next one's, and take values
-  of the third: binding in threes. (In the program all three streams begin each layer with the same one.)
-- Layers: attention and a gated feed-forward map, relu(a) b, both followed by a norm. The fine-grained convolutions are 1 wide,
-  which is a linear map; those that follow another linear map are taken into it.
-- Fusion: all 12 tokens, a learned CLS vector after own and after shared ones, and learned positions; three convolutions along the
-  14, and their mean.
+- Encoders: the mean of BERT's cached words, which are not tuned, and `recurrent.RecurrentVector` of sound and of sight, as MISA
+  has them; a map, ReLU and a norm bring them to one width.
+- Binding in twos: a clip has two tokens a modality, its own vector, and one that is half of it and half of the next one's. The
+  program takes the halves from different clips, and lets clips attend to one another, so that a prediction depends on what else
+  is in the batch; here the halves are one clip's, and tokens of one clip attend.
+- Own streams: each modality's tokens ask themselves. Shared streams: one modality's ask the next one's, and take values of the
+  third: binding in threes. (In the program all three streams begin each layer with the same one.)
+- Layers: attention and a gated map, relu(a) b, each followed by a norm. Convolutions 1 wide are taken into the map before them.
+- Fusion: all 12 tokens, a learned CLS vector after own and after shared ones, and learned positions; three convolutions along
+  the 14, and their mean.
 - Losses: own parts are to differ (MISA's, eq. 10), shared ones to be alike (1 - cosine).
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -96,8 +96,7 @@ class TMBL(nn.Module):
 
     def __init__(self, widths: Widths, config: TMBLConfig = TMBLConfig()) -> None:
         super().__init__()
-        width = config.d_model
-        self.config = config
+        self.config, width = config, config.d_model
         self.missing = MissingVectors(widths.d_text, widths.d_audio, widths.d_video)
         self.audio = RecurrentVector(widths.d_audio, config.d_recurrent)
         self.video = RecurrentVector(widths.d_video, config.d_recurrent)
@@ -108,14 +107,9 @@ class TMBL(nn.Module):
         self.layers = nn.ModuleList(BindingLayer(config) for _ in range(config.layers))
         self.kinds = nn.Parameter(0.02 * torch.randn(2, width))  # CLS of own parts, and of shared ones
         self.places = nn.Parameter(0.02 * torch.randn(2 * STREAMS + 2, width))
-        self.fusion = nn.Sequential(
-            nn.Conv1d(width, width // 2, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv1d(width // 2, width // 2, 3, padding=1),
-            Dropout(config.fusion_dropout),
-            nn.ReLU(),
-            nn.Conv1d(width // 2, widths.n_outputs, 3, padding=1),
-        )
+        half, along = width // 2, partial(nn.Conv1d, kernel_size=3, padding=1)
+        first, second, last = along(width, half), along(half, half), along(half, widths.n_outputs)
+        self.fusion = nn.Sequential(first, nn.ReLU(), second, Dropout(config.fusion_dropout), nn.ReLU(), last)
 
     def forward(self, batch: Batch) -> Output:
         """Predict a batch of clips."""
@@ -131,12 +125,9 @@ class TMBL(nn.Module):
         prediction = self._fused(tokens)
         if not self.training:
             return Output(prediction)
-        own, shared = tokens[:3].unbind(), tokens[3:].unbind()
-        losses = {
-            DIFFERENCE: self.config.difference_weight * difference(shared, own),
-            SIMILARITY: self.config.similarity_weight * unlikeness(tokens[3:]),
-        }
-        return Output(prediction, losses)
+        apart, alike = difference(tokens[3:].unbind(), tokens[:3].unbind()), unlikeness(tokens[3:])
+        weights = self.config.difference_weight, self.config.similarity_weight
+        return Output(prediction, {DIFFERENCE: weights[0] * apart, SIMILARITY: weights[1] * alike})
 
     def _fused(self, tokens: Tensor) -> Tensor:
         """Map all streams' tokens, (6, 2 B, M), to (B, O)."""
@@ -148,14 +139,7 @@ class TMBL(nn.Module):
 
 
 def bound(singles: Tensor) -> Tensor:
-    """Put before each modality's vector one that is its first half and the second half of the next modality's.
-
-    Args:
-        singles: (3, B, M).
-
-    Returns:
-        (3, B, 2, M).
-    """
+    """Put before each modality's vector, (3, B, M), its first half and the second half of the next one's; gives (3, B, 2, M)."""
     half = singles.shape[2] // 2
     pairs = torch.cat([singles[..., :half], singles.roll(-1, dims=0)[..., half:]], dim=2)
     return torch.stack([pairs, singles], dim=2)
