@@ -114,11 +114,10 @@ class Groups:
         valid = [np.arange(lengths[numbers].max()) < lengths[numbers][:, None] for numbers in clips]  # (b, L) each
         self.clips = clips
         self.masks = [torch.from_numpy(one).to(spans.device) for one in valid]
-        places = np.flatnonzero(
-            np.concatenate([one.ravel() for one in valid])
-        )  # of rows, clip by clip as `order` has them
+        # Places of rows among all groups' rows, clip by clip as `order` has them, and then row by row.
+        places = np.flatnonzero(np.concatenate([one.ravel() for one in valid]))
         before = np.repeat(np.cumsum(lengths)[order] - np.cumsum(lengths[order]), lengths[order])
-        into = np.empty(len(places), np.int64)  # for each row, its place among all groups' rows
+        into = np.empty(len(places), np.int64)
         into[before + np.arange(len(places))] = places
         self._size = sum(one.size for one in valid)
         # Where clips come in this order and fill their groups, rows stand there already.
